@@ -1,0 +1,468 @@
+//! A JSON document as one flat list of nodes: parsed once, cheap to move between threads, and
+//! looked into without allocation.
+//!
+//! Nodes stand in the order of the text (an object or array is followed by what it contains), so a
+//! walk reads memory forwards. Texts are ranges of the source unless they held an escape. Parsing is
+//! `serde_json`'s: strict UTF-8, at most 128 levels deep, numbers as in RFC 8259.
+//!
+//! An object that names a key twice keeps both entries: [`Value::get`] answers with the last, as
+//! most readers would, and [`Document::has_duplicate_keys`] lets a caller refuse the ambiguity.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Why a text is not a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    #[error("not UTF-8 from byte {valid_up_to}")]
+    NotUtf8 { valid_up_to: usize },
+    #[error("nested deeper than 128 levels")]
+    TooDeep,
+    #[error("not JSON: {reason} at line {line} column {column}")]
+    NotJson { reason: String, line: usize, column: usize },
+    #[error("larger than 4 GiB")]
+    TooLarge,
+}
+
+/// A parsed JSON document. See the module documentation.
+#[derive(Clone)]
+pub struct Document {
+    source: Box<str>,
+    unescaped: Box<str>,
+    nodes: Box<[Node]>,
+    has_duplicate_keys: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Node {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Source {
+        start: u32,
+        end: u32,
+    },
+    Unescaped {
+        start: u32,
+        end: u32,
+    },
+    /// `next` is the index of the first node behind everything that this one contains.
+    Array {
+        len: u32,
+        next: u32,
+    },
+    Object {
+        len: u32,
+        next: u32,
+    },
+}
+
+/// What a [`Value`] is. Integers beyond 64 bits are [`Kind::Float`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind<'d> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'d str),
+    Array,
+    Object,
+}
+
+/// One value inside a [`Document`].
+#[derive(Clone, Copy)]
+pub struct Value<'d> {
+    document: &'d Document,
+    at: u32,
+}
+
+impl Document {
+    /// Parses one JSON value that fills the whole text (white space around it is allowed).
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, DocumentError> {
+        let source = String::from_utf8(bytes)
+            .map_err(|error| DocumentError::NotUtf8 {
+                valid_up_to: error.utf8_error().valid_up_to(),
+            })?
+            .into_boxed_str();
+        if u32::try_from(source.len()).is_err() {
+            return Err(DocumentError::TooLarge);
+        }
+        let mut builder = Builder {
+            base: source.as_ptr() as usize,
+            unescaped: String::new(),
+            nodes: Vec::with_capacity(source.len() / 12 + 4),
+            has_duplicate_keys: false,
+        };
+        let mut deserializer = serde_json::Deserializer::from_str(&source);
+        Seed(&mut builder)
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end())
+            .map_err(|error| DocumentError::from_json(&error))?;
+        let Builder { unescaped, nodes, has_duplicate_keys, .. } = builder;
+        Ok(Self {
+            source,
+            unescaped: unescaped.into_boxed_str(),
+            nodes: nodes.into_boxed_slice(),
+            has_duplicate_keys,
+        })
+    }
+
+    /// Builds a document from a JSON value, for shapes that are rewritten into the envelope.
+    ///
+    /// # Panics
+    /// Never: a `serde_json::Value` prints as JSON. Deeper than 128 levels is an error.
+    pub fn from_json(value: &serde_json::Value) -> Result<Self, DocumentError> {
+        Self::parse(value.to_string().into_bytes())
+    }
+
+    /// Returns the outermost value.
+    pub fn root(&self) -> Value<'_> {
+        Value { document: self, at: 0 }
+    }
+
+    /// Returns the text that was parsed.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns whether any object names a key twice.
+    pub fn has_duplicate_keys(&self) -> bool {
+        self.has_duplicate_keys
+    }
+
+    fn text(&self, node: Node) -> Option<&str> {
+        match node {
+            Node::Source { start, end } => Some(&self.source[start as usize..end as usize]),
+            Node::Unescaped { start, end } => Some(&self.unescaped[start as usize..end as usize]),
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Float(_)
+            | Node::Array { .. }
+            | Node::Object { .. } => None,
+        }
+    }
+}
+
+/// Hides the content: it holds customers' messages and phone numbers.
+impl fmt::Debug for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Document")
+            .field("bytes", &self.source.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DocumentError {
+    fn from_json(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        if text.contains("recursion limit") {
+            return Self::TooDeep;
+        }
+        // The text ends in " at line 1 column 7", which the fields already say.
+        let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
+        Self::NotJson { reason, line: error.line(), column: error.column() }
+    }
+}
+
+impl<'d> Value<'d> {
+    fn node(self) -> Node {
+        self.document.nodes[self.at as usize]
+    }
+
+    fn next(self) -> u32 {
+        match self.node() {
+            Node::Array { next, .. } | Node::Object { next, .. } => next,
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Float(_)
+            | Node::Source { .. }
+            | Node::Unescaped { .. } => self.at + 1,
+        }
+    }
+
+    /// Returns what this value is.
+    pub fn kind(self) -> Kind<'d> {
+        match self.node() {
+            Node::Null => Kind::Null,
+            Node::Bool(value) => Kind::Bool(value),
+            Node::Int(value) => Kind::Int(value),
+            Node::Float(value) => Kind::Float(value),
+            Node::Array { .. } => Kind::Array,
+            Node::Object { .. } => Kind::Object,
+            node @ (Node::Source { .. } | Node::Unescaped { .. }) => {
+                Kind::Text(self.document.text(node).unwrap_or_default())
+            }
+        }
+    }
+
+    /// Returns the text of a string value.
+    pub fn as_str(self) -> Option<&'d str> {
+        self.document.text(self.node())
+    }
+
+    /// Returns a string, number or boolean as text; nothing for null, arrays and objects.
+    pub fn to_text(self) -> Option<Cow<'d, str>> {
+        match self.kind() {
+            Kind::Text(text) => Some(Cow::Borrowed(text)),
+            Kind::Int(value) => Some(Cow::Owned(value.to_string())),
+            Kind::Float(value) => Some(Cow::Owned(value.to_string())),
+            Kind::Bool(value) => Some(Cow::Borrowed(if value { "true" } else { "false" })),
+            Kind::Null | Kind::Array | Kind::Object => None,
+        }
+    }
+
+    /// Returns the value of a key of an object; of a key that stands twice, the last.
+    pub fn get(self, key: &str) -> Option<Value<'d>> {
+        self.entries().filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+    }
+
+    /// Returns the value behind several keys, `root.path(&["account", "app_code"])`.
+    pub fn path(self, keys: &[&str]) -> Option<Value<'d>> {
+        keys.iter().try_fold(self, |value, key| value.get(key))
+    }
+
+    /// Returns the entries of an object in the order of the text; nothing for other values.
+    pub fn entries(self) -> impl Iterator<Item = (&'d str, Value<'d>)> {
+        let len = if let Node::Object { len, .. } = self.node() { len } else { 0 };
+        let mut at = self.at + 1;
+        (0..len).map(move |_| {
+            let key = Value { document: self.document, at };
+            let value = Value { document: self.document, at: at + 1 };
+            at = value.next();
+            (key.as_str().unwrap_or_default(), value)
+        })
+    }
+
+    /// Returns the elements of an array; nothing for other values.
+    pub fn elements(self) -> impl Iterator<Item = Value<'d>> {
+        let len = if let Node::Array { len, .. } = self.node() { len } else { 0 };
+        let mut at = self.at + 1;
+        (0..len).map(move |_| {
+            let value = Value { document: self.document, at };
+            at = value.next();
+            value
+        })
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Value").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+struct Builder {
+    /// Address of the source: a borrowed text is recognised by where it lies.
+    base: usize,
+    unescaped: String,
+    nodes: Vec<Node>,
+    has_duplicate_keys: bool,
+}
+
+impl Builder {
+    fn text(&mut self, text: &str) {
+        let start = offset(self.unescaped.len());
+        self.unescaped.push_str(text);
+        self.nodes.push(Node::Unescaped { start, end: offset(self.unescaped.len()) });
+    }
+
+    fn borrowed_text(&mut self, text: &str) {
+        let start = text.as_ptr() as usize - self.base;
+        self.nodes.push(Node::Source { start: offset(start), end: offset(start + text.len()) });
+    }
+
+    /// Reserves the node of an array or object; [`Self::close`] fills it in.
+    fn open(&mut self) -> usize {
+        self.nodes.push(Node::Null);
+        self.nodes.len() - 1
+    }
+
+    fn next(&self) -> u32 {
+        offset(self.nodes.len())
+    }
+}
+
+/// Fits by construction: a source of at most 4 GiB holds no more nodes and no longer texts.
+fn offset(value: usize) -> u32 {
+    u32::try_from(value).expect("a document is smaller than 4 GiB")
+}
+
+/// Whether two of an object's keys have the same hash. A chance collision has odds of 2^-64 a pair.
+fn has_repeated(hashes: &mut [u64]) -> bool {
+    if hashes.len() <= LINEAR_KEYS {
+        return hashes.iter().enumerate().any(|(at, hash)| hashes[..at].contains(hash));
+    }
+    hashes.sort_unstable();
+    hashes.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Up to so many keys, comparing each with each is faster than sorting.
+const LINEAR_KEYS: usize = 24;
+
+/// Reads one value into the builder.
+struct Seed<'b>(&'b mut Builder);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.nodes.push(Node::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.0.nodes.push(Node::Bool(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.0.nodes.push(Node::Int(value));
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "beyond 63 bits a number is approximate")]
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        let node = i64::try_from(value).map_or(Node::Float(value as f64), Node::Int);
+        self.0.nodes.push(node);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.0.nodes.push(Node::Float(value));
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
+        self.0.borrowed_text(value);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.0.text(value);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let at = self.0.open();
+        let mut len = 0;
+        while elements.next_element_seed(Seed(self.0))?.is_some() {
+            len += 1;
+        }
+        self.0.nodes[at] = Node::Array { len, next: self.0.next() };
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let at = self.0.open();
+        let mut hashes = SmallVec::<[u64; LINEAR_KEYS]>::new();
+        while let Some(hash) = entries.next_key_seed(KeySeed(self.0))? {
+            hashes.push(hash);
+            entries.next_value_seed(Seed(self.0))?;
+        }
+        self.0.nodes[at] = Node::Object { len: offset(hashes.len()), next: self.0.next() };
+        self.0.has_duplicate_keys |= has_repeated(&mut hashes);
+        Ok(())
+    }
+}
+
+/// Reads the key of an entry into the builder and returns its hash.
+struct KeySeed<'b>(&'b mut Builder);
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = u64;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeySeed<'_> {
+    type Value = u64;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<u64, E> {
+        self.0.borrowed_text(value);
+        Ok(xxh3_64(value.as_bytes()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<u64, E> {
+        self.0.text(value);
+        Ok(xxh3_64(value.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Document, DocumentError> {
+        Document::parse(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn every_kind_of_value_is_found_again() {
+        let document = parse(
+            r#" {"a":{"b":[1,-2.5,"x\n\u00e9",null,true]},"c":"plain","d":18446744073709551615} "#,
+        )
+        .unwrap();
+        let root = document.root();
+        let list: Vec<_> = root.path(&["a", "b"]).unwrap().elements().map(Value::kind).collect();
+        let expected =
+            [Kind::Int(1), Kind::Float(-2.5), Kind::Text("x\né"), Kind::Null, Kind::Bool(true)];
+        assert_eq!(list, expected);
+        assert_eq!(root.get("c").and_then(Value::as_str), Some("plain"));
+        assert_eq!(root.get("d").map(Value::kind), Some(Kind::Float(18_446_744_073_709_551_615.0)));
+        let keys: Vec<_> = root.entries().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["a", "c", "d"]);
+        assert!(root.path(&["a", "x"]).is_none());
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_answers_and_the_repeat_is_told() {
+        let many: Vec<_> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
+        for (text, repeated) in [
+            (r#"{"a":1,"a":2}"#.to_owned(), true),
+            (r#"{"a":1,"b":{"a":2}}"#.to_owned(), false),
+            (format!("{{{}}}", many.join(",")), false),
+            (format!("{{{},\"k7\":0}}", many.join(",")), true),
+        ] {
+            assert_eq!(parse(&text).unwrap().has_duplicate_keys(), repeated, "{text}");
+        }
+        let document = parse(r#"{"a":1,"a":2}"#).unwrap();
+        assert_eq!(document.root().get("a").map(Value::kind), Some(Kind::Int(2)));
+    }
+
+    #[test]
+    fn hostile_texts_are_refused_with_the_reason() {
+        assert_eq!(parse(&"[".repeat(100_000)).unwrap_err(), DocumentError::TooDeep);
+        let error = Document::parse(vec![b'"', 0xff, b'"']).unwrap_err();
+        assert_eq!(error, DocumentError::NotUtf8 { valid_up_to: 1 });
+        let error = parse("{\"a\":}").unwrap_err();
+        assert_eq!(error.to_string(), "not JSON: expected value at line 1 column 6");
+        assert!(parse("{} {}").is_err());
+        assert!(parse("").is_err());
+    }
+}
