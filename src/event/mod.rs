@@ -5,11 +5,13 @@
 
 mod document;
 mod id;
+mod record;
 mod span;
 mod time;
 
 pub use document::{Document, DocumentError, Kind, Value};
 pub use id::{AccountId, EventId, InvalidId, Offset, Position, ShardId, TopicIndex};
+pub use record::RawRecord;
 pub use span::{InvalidTimeSpan, TimeSpan};
 pub use time::EventTime;
 
