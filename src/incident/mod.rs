@@ -4,6 +4,8 @@ mod ledger;
 mod model;
 mod plan;
 mod risk;
+#[cfg(test)]
+mod tests;
 
 pub use ledger::{Changes, Ledger, Match, Occasion, Tenant};
 pub use model::{
