@@ -99,9 +99,8 @@ fn write(attributes: &Attributes<'_>, data: Value<'_>) -> String {
             time.write(envelope, "time");
         }
         account(envelope, attributes.subject, data.get("account"));
-        let is_envelope = data
-            .entries()
-            .any(|(key, value)| PARTS.contains(&key) && value.kind() == Kind::Object);
+        let is_envelope =
+            data.entries().any(|(key, value)| PARTS.contains(&key) && value.kind() == Kind::Object);
         match event_type.map(|name| EventType::new(name).category()) {
             Some(category) if !is_envelope && category != Category::Other => {
                 envelope.value(category.as_str(), data);
@@ -125,7 +124,9 @@ fn account(
 ) {
     envelope.object("account", |out| {
         let named = account.and_then(|account| read::present(account, "app_code"));
-        if named.is_none() && let Some(subject) = subject {
+        if named.is_none()
+            && let Some(subject) = subject
+        {
             subject.write(out, "app_code");
         }
         for (key, value) in account.into_iter().flat_map(Value::entries) {

@@ -102,11 +102,7 @@ const EVENTS_MAX: usize = 100;
 ///
 /// # Errors
 /// The first reason for which the record is not an event; a record is never read in part.
-pub fn decode(
-    shape: &WireShape,
-    record: &RawRecord,
-    limits: &Limits,
-) -> Result<Events, Rejection> {
+pub fn decode(shape: &WireShape, record: &RawRecord, limits: &Limits) -> Result<Events, Rejection> {
     let bytes = record.payload.len();
     if bytes == 0 {
         return Err(Rejection::Empty);

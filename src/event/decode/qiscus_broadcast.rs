@@ -63,12 +63,9 @@ fn numbers(value: Value<'_>) -> impl Iterator<Item = Cow<'_, str>> {
     });
     let written = match value.kind() {
         Kind::Text(text) => text,
-        Kind::Null
-        | Kind::Bool(_)
-        | Kind::Int(_)
-        | Kind::Float(_)
-        | Kind::Array
-        | Kind::Object => "",
+        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Array | Kind::Object => {
+            ""
+        }
     };
     let single = match value.kind() {
         Kind::Int(number) => Some(Cow::Owned(number.to_string())),

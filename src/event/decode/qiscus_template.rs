@@ -71,8 +71,7 @@ fn write_detail(template: &mut ObjectWriter<'_>, detail: Value<'_>) {
         }
     });
     qiscus_request::copy(template, "body", detail, "content");
-    for key in
-        ["footer", "buttons", "body_sample", "header_sample", "quality", "rejection_reason"]
+    for key in ["footer", "buttons", "body_sample", "header_sample", "quality", "rejection_reason"]
     {
         qiscus_request::copy(template, key, detail, key);
     }

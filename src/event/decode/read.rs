@@ -33,12 +33,9 @@ pub(super) fn boolean(value: Value<'_>) -> Option<bool> {
         Kind::Int(1) => Some(true),
         Kind::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
         Kind::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        Kind::Null
-        | Kind::Int(_)
-        | Kind::Float(_)
-        | Kind::Text(_)
-        | Kind::Array
-        | Kind::Object => None,
+        Kind::Null | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Array | Kind::Object => {
+            None
+        }
     }
 }
 
