@@ -24,11 +24,17 @@ impl InvalidId {
     pub fn check(raw: &str) -> Result<(), Self> {
         match raw.len() {
             0 => Err(Self::Empty),
-            1..=MAX_BYTES if raw.chars().any(char::is_control) => Err(Self::ControlCharacter),
+            1..=MAX_BYTES if has_control(raw) => Err(Self::ControlCharacter),
             1..=MAX_BYTES => Ok(()),
             bytes => Err(Self::TooLong(bytes)),
         }
     }
+}
+
+/// Tells whether a text holds a control character of Unicode.
+fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control())
+        || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
 /// The tenant: `account.app_code`, 1 to 128 bytes without control characters.

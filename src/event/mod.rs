@@ -7,6 +7,7 @@ pub mod decode;
 mod document;
 mod id;
 mod object_writer;
+mod parser;
 mod span;
 mod time;
 

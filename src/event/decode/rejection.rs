@@ -14,8 +14,8 @@ pub enum Rejection {
     #[error("the payload is not UTF-8 from byte {valid_up_to}")]
     NotUtf8 { valid_up_to: usize },
     #[error("the payload is not JSON: {reason} at line {line} column {column}")]
-    NotJson { reason: String, line: usize, column: usize },
-    #[error("the payload is nested deeper than 128 levels")]
+    NotJson { reason: &'static str, line: usize, column: usize },
+    #[error("the payload is nested deeper than 127 levels")]
     TooDeep,
     #[error("an object of the payload names a key twice, so readers would disagree about it")]
     DuplicateKey,
@@ -132,7 +132,7 @@ reasons! {
     NotUtf8 = "not_utf8",
     /// Not exactly one JSON value.
     NotJson = "not_json",
-    /// More than 128 levels.
+    /// More than 127 levels.
     TooDeep = "too_deep",
     /// A key of an object, or a needed header, stands twice.
     DuplicateKey = "duplicate_key",
