@@ -136,5 +136,8 @@ pub(super) fn scam_host(random: &mut Random) -> String {
 /// Fills a pattern in.
 pub(super) fn fill(pattern: &str, host: &str, random: &mut Random) -> String {
     let number = (random.below(900_000) + 100_000).to_string();
-    pattern.replace("{n}", &number).replace("{name}", random.pick(&NAMES)).replace("{host}", host)
+    pattern
+        .replace("{n}", &number)
+        .replace("{name}", random.pick::<&str>(&NAMES))
+        .replace("{host}", host)
 }
