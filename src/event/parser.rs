@@ -30,7 +30,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, DocumentError> {
         at: 0,
         depth: 0,
         parsed: Parsed {
-            nodes: Vec::with_capacity(source.len() / 12 + 4),
+            nodes: Vec::with_capacity(source.len() / 9 + 8),
             unescaped: String::new(),
             has_duplicate_keys: false,
         },
