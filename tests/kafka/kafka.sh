@@ -7,7 +7,7 @@
 #   kafka.sh kill DIR NODE                            kill -9 of one broker (1, 2, 3)
 #   kafka.sh restart DIR NODE                         starts a killed broker again
 #   kafka.sh stop DIR                                 stops every broker of DIR
-#   kafka.sh jars                                     prints the folder of the jars
+#   kafka.sh where                                    prints the folder of the jars, complete or not
 #
 # `start` returns when every broker serves requests, and prints nothing; or it fails with the reason
 # and the end of the broker's log. DIR keeps configuration, data and logs (node-N.log) until the
@@ -201,7 +201,7 @@ verb=${1:-}
 [ $# -gt 0 ] && shift
 case "$verb:$#" in
   resolve:0) resolve ;;
-  jars:0) resolve && echo "$jars" ;;
+  where:0) echo "$jars" ;;
   start:3) start_nodes "$@" ;;
   start-cluster:7) start_nodes "$@" ;;
   restart:2) restart "$@" ;;
