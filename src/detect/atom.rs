@@ -19,10 +19,19 @@ pub(super) struct CompiledAtom {
 
 #[derive(Debug)]
 pub(super) enum CompiledTest {
-    Literal { part: TextPart, literal: Box<str> },
-    Contains { literal: Box<str>, marks: Option<Marks> },
+    Literal {
+        part: TextPart,
+        literal: Box<str>,
+    },
+    Contains {
+        literal: Box<str>,
+        marks: Option<Marks>,
+    },
     Pattern(Box<[Piece]>),
-    CasedLiteral { part: TextPart, literal: Box<str> },
+    CasedLiteral {
+        part: TextPart,
+        literal: Box<str>,
+    },
     CasedPattern(Box<[Piece]>),
     /// `*`: any scalar that is not null.
     Anything,
@@ -31,7 +40,11 @@ pub(super) enum CompiledTest {
     Number(Comparison, f64),
     Null,
     Exists(bool),
-    FieldRef { other: FieldId, part: TextPart, cased: bool },
+    FieldRef {
+        other: FieldId,
+        part: TextPart,
+        cased: bool,
+    },
     TimePart(TimePart, i64),
 }
 
@@ -120,9 +133,7 @@ pub(super) fn literal_holds(part: TextPart, text: &str, literal: &str) -> bool {
         TextPart::Whole => text == literal,
         TextPart::Start => text.starts_with(literal),
         TextPart::End => text.ends_with(literal),
-        TextPart::Anywhere => {
-            memchr::memmem::find(text.as_bytes(), literal.as_bytes()).is_some()
-        }
+        TextPart::Anywhere => memchr::memmem::find(text.as_bytes(), literal.as_bytes()).is_some(),
     }
 }
 

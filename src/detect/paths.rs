@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::event::{Kind, Value};
-use crate::rulebook::{FieldId, FieldTable};
+use crate::rulebook::FieldId;
 
 /// A name is taken apart at so many dots at most; what is left is a flat key.
 const NESTING_MAX: usize = 32;
@@ -110,9 +110,9 @@ struct Edge {
 }
 
 impl PathTrie {
-    pub(super) fn new(fields: &FieldTable) -> Self {
+    pub(super) fn new<'n>(fields: impl Iterator<Item = (FieldId, &'n str)>) -> Self {
         let mut builder = TrieBuilder { nodes: vec![TrieBuilderNode::default()] };
-        for (field, name) in fields.iter() {
+        for (field, name) in fields {
             builder.insert(field, name);
         }
         Self { nodes: builder.nodes.into_iter().map(TrieBuilderNode::finish).collect() }
@@ -269,8 +269,8 @@ fn key_hash(key: &[u8]) -> usize {
         let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
         (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
     };
-    let mixed = (first ^ last.rotate_left(29) ^ key.len() as u64)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed =
+        (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The upper half is the well mixed one; a table is far smaller than 2^32.
     usize::try_from(mixed >> 32).unwrap_or_default()
 }

@@ -19,13 +19,13 @@ impl EventSource<'_> {
     pub fn is_covered_by(&self, rule: &LogSource) -> bool {
         match self {
             Self::Any => true,
-            Self::Named { product, category, service } => [
-                (&rule.product, product),
-                (&rule.category, category),
-                (&rule.service, service),
-            ]
-            .into_iter()
-            .all(|(wanted, given)| wanted.as_deref().is_none_or(|wanted| Some(wanted) == *given)),
+            Self::Named { product, category, service } => {
+                [(&rule.product, product), (&rule.category, category), (&rule.service, service)]
+                    .into_iter()
+                    .all(|(wanted, given)| {
+                        wanted.as_deref().is_none_or(|wanted| Some(wanted) == *given)
+                    })
+            }
         }
     }
 }

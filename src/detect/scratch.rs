@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::atom::literal_holds;
 use super::derived::{DerivedField, DerivedSource};
 use super::fold::fold_into;
 use super::index::gram_hash;
@@ -12,7 +13,7 @@ use super::paths::{self, Found};
 use super::route::Routes;
 use super::{FieldValue, paths::PathTrie};
 use crate::event::{Document, Kind, Value};
-use crate::rulebook::{AtomId, DetectionIndex, FieldId, FieldTable, Rulebook};
+use crate::rulebook::{AtomId, DetectionIndex, FieldId, FieldTable, Rulebook, TextPart};
 
 /// Working memory of one thread; see the module documentation. Fits any [`super::Detector`]: it
 /// adapts when it meets another one.
@@ -321,9 +322,42 @@ impl FieldValues {
         memchr::memmem::find(text, literal.as_bytes()).is_some()
     }
 
+    /// Returns whether the text of one value holds that of another in this place.
+    pub(super) fn compare(
+        &mut self,
+        held: HeldId,
+        other: HeldId,
+        document: &Document,
+        part: TextPart,
+        cased: bool,
+    ) -> bool {
+        let (Some(text), Some(literal)) = (self.fold(held, document), self.fold(other, document))
+        else {
+            return false;
+        };
+        if cased {
+            let text = self.folded_or_raw(held, document, text);
+            return literal_holds(part, text, self.folded_or_raw(other, document, literal));
+        }
+        literal_holds(part, &self.folded[text], &self.folded[literal])
+    }
+
+    fn folded_or_raw<'v>(
+        &'v self,
+        held: HeldId,
+        document: &'v Document,
+        folded: Range<usize>,
+    ) -> &'v str {
+        match self.get(held, document) {
+            FieldValue::Text(text) => text,
+            FieldValue::Null | FieldValue::Bool(_) | FieldValue::Int(_) | FieldValue::Float(_) => {
+                &self.folded[folded]
+            }
+        }
+    }
+
     fn open(&mut self, slot: usize, shape: u32, is_present: bool) {
-        self.slots[slot] =
-            Slot { epoch: self.epoch, shape, first: NONE, last: NONE, is_present };
+        self.slots[slot] = Slot { epoch: self.epoch, shape, first: NONE, last: NONE, is_present };
     }
 
     fn push(&mut self, slot: usize, scalar: Scalar) {
@@ -407,8 +441,9 @@ impl Signature {
     }
 
     fn may_contain(&self, marks: Marks) -> bool {
-        [marks.0, marks.1].into_iter().map(usize::from).all(|bit| {
-            self.0[bit / 64 % SIGNATURE_WORDS] >> (bit % 64) & 1 == 1
-        })
+        [marks.0, marks.1]
+            .into_iter()
+            .map(usize::from)
+            .all(|bit| self.0[bit / 64 % SIGNATURE_WORDS] >> (bit % 64) & 1 == 1)
     }
 }

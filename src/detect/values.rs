@@ -61,7 +61,10 @@ fn civil_time(text: &str) -> Option<DateTime> {
     // A civil time refuses a `Z`, lest it be taken for local; here it is wanted as written.
     text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok().or_else(|| {
         let first = text.as_bytes().first()?;
-        (first.is_ascii_digit() || *first == b'-').then(|| text.parse().ok()).flatten().and_then(unix_time)
+        (first.is_ascii_digit() || *first == b'-')
+            .then(|| text.parse().ok())
+            .flatten()
+            .and_then(unix_time)
     })
 }
 
@@ -72,14 +75,17 @@ fn unix_time(number: i64) -> Option<DateTime> {
         100_000_000_000_000..100_000_000_000_000_000 => jiff::Timestamp::from_microsecond(number),
         _ => jiff::Timestamp::from_nanosecond(i128::from(number)),
     };
-    Some(timestamp.ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime())
+    Some(jiff::tz::TimeZone::UTC.to_datetime(timestamp.ok()?))
 }
 
 fn rounded(number: f64) -> Option<i64> {
     if number.abs() >= 9.0e18 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be in range, the fraction goes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be in range, the fraction goes"
+    )]
     Some(number.floor() as i64)
 }
 

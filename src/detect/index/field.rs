@@ -19,7 +19,7 @@ pub(in crate::detect) struct FieldIndex {
 }
 
 /// What a found key stands for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::detect) struct Hits {
     hits: Box<[Hit]>,
     rules: Box<[DetectionIndex]>,
@@ -132,7 +132,9 @@ impl IndexBuilder {
                     enter(field.contains.entry(key.clone()).or_insert(UNSET));
                 }
             }
-            TriggerKey::Number(key) => enter(field.numbers.entry(number_key(*key)).or_insert(UNSET)),
+            TriggerKey::Number(key) => {
+                enter(field.numbers.entry(number_key(*key)).or_insert(UNSET))
+            }
             TriggerKey::Present => enter(field.present.get_or_insert(UNSET)),
         }
     }

@@ -38,8 +38,9 @@ mod tests {
 
     #[test]
     fn longer_and_stranger_literals_are_rarer() {
-        let odds: Vec<f64> =
-            ["e", ".exe", "-enc ", "rundll32", "invoke-mimikatz"].map(|text| odds(text.as_bytes())).into();
+        let odds: Vec<f64> = ["e", ".exe", "-enc ", "rundll32", "invoke-mimikatz"]
+            .map(|text| odds(text.as_bytes()))
+            .into();
         assert!(odds.is_sorted_by(|one, other| one >= other), "{odds:?}");
         assert!(with_uses(0.01, 200) > with_uses(0.01, 1));
     }

@@ -142,7 +142,8 @@ fn concatenation(parts: &[Hir], depth: usize) -> Part {
 fn alternation(parts: &[Hir], depth: usize) -> Part {
     let parts: Vec<Part> = parts.iter().map(|sub| part(sub, depth + 1)).collect();
     if parts.iter().all(|part| part.exact.is_some()) {
-        let texts: Vec<String> = parts.into_iter().filter_map(|part| part.exact).flatten().collect();
+        let texts: Vec<String> =
+            parts.into_iter().filter_map(|part| part.exact).flatten().collect();
         return if texts.len() <= ALTERNATIVES_MAX { Part::exact(texts) } else { Part::UNKNOWN };
     }
     let each: Option<Vec<Candidate>> = parts.into_iter().map(Part::into_candidate).collect();
@@ -170,12 +171,8 @@ mod tests {
             (r".*", false, None),
             (r"^\\\\server$", false, Some(vec![r"\\server"])),
         ] {
-            let regex = Regex {
-                pattern: pattern.into(),
-                ignore_case,
-                multi_line: false,
-                dot_all: false,
-            };
+            let regex =
+                Regex { pattern: pattern.into(), ignore_case, multi_line: false, dot_all: false };
             let expected: Option<Vec<String>> =
                 expected.map(|texts| texts.into_iter().map(str::to_owned).collect());
             assert_eq!(required_literals(&regex), expected, "{pattern}");

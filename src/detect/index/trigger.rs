@@ -2,11 +2,11 @@
 
 use super::rarity;
 use super::required::required_literals;
+use crate::detect::DerivedField;
 use crate::detect::fold::fold;
 use crate::rulebook::{
     Atom, AtomId, Comparison, Expr, FieldTable, Piece, Target, Test, TextPattern,
 };
-use crate::detect::DerivedField;
 
 /// What to look for in a field's values.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,13 @@ impl Triggers {
         Some(atoms)
     }
 
+    /// Returns whether none of the triggers says no more than that a field is there.
+    pub(in crate::detect) fn are_selective(&self, atoms: &[AtomId]) -> bool {
+        atoms
+            .iter()
+            .all(|atom| self.of(*atom).is_some_and(|found| found.key != TriggerKey::Present))
+    }
+
     fn best(&self, expr: &Expr, holds: bool) -> Option<(Vec<AtomId>, f64)> {
         match expr {
             Expr::Atom(atom) if holds => self.of(*atom).map(|found| (vec![*atom], found.odds)),
@@ -143,9 +150,7 @@ fn key_of(test: &Test) -> Option<(TriggerKey, bool, f64)> {
             let odds = literals.iter().map(|literal| rarity::odds(literal.as_bytes())).sum();
             (TriggerKey::Contains(literals), false, odds)
         })),
-        Test::Number(Comparison::Equal, number) => {
-            Some((TriggerKey::Number(*number), true, 0.01))
-        }
+        Test::Number(Comparison::Equal, number) => Some((TriggerKey::Number(*number), true, 0.01)),
         Test::Number(..) | Test::Cidr(_) | Test::FieldRef { .. } | Test::TimePart(..) => {
             Some(present)
         }
@@ -193,9 +198,10 @@ fn text_key(pattern: &TextPattern) -> (TriggerKey, bool, f64) {
     }
     for piece in pieces {
         if let Piece::Text(literal) = piece {
-            keys.extend(folded(literal).map(|key| {
-                (rarity::odds(key.as_bytes()), TriggerKey::Contains(vec![key]))
-            }));
+            keys.extend(
+                folded(literal)
+                    .map(|key| (rarity::odds(key.as_bytes()), TriggerKey::Contains(vec![key]))),
+            );
         }
     }
     keys.into_iter()
