@@ -129,25 +129,26 @@ fn pattern() -> impl Strategy<Value = TextPattern> {
     })
 }
 
+const PATTERNS: [&str; 15] = [
+    "abc",
+    "^a",
+    "b$",
+    "a.c",
+    "(ab|cd)e",
+    "a{2,}",
+    r"\bab\b",
+    "[ab]c",
+    "(?i)ABCD",
+    "σ",
+    "x*",
+    r"\d+",
+    "(abc)?d",
+    "ab(c|d)+x",
+    "",
+];
+
 fn regex() -> impl Strategy<Value = Regex> {
-    let patterns = [
-        "abc",
-        "^a",
-        "b$",
-        "a.c",
-        "(ab|cd)e",
-        "a{2,}",
-        r"\bab\b",
-        "[ab]c",
-        "(?i)ABCD",
-        "σ",
-        "x*",
-        r"\d+",
-        "(abc)?d",
-        "ab(c|d)+x",
-        "",
-    ];
-    (proptest::sample::select(&patterns[..]), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+    (proptest::sample::select(&PATTERNS[..]), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
         |(pattern, ignore_case, multi_line, dot_all)| Regex {
             pattern: pattern.into(),
             ignore_case,
