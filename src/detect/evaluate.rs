@@ -227,7 +227,9 @@ impl Detector {
             && route.any_value
         {
             values.load_leaves(subject.document);
-            probe(index, None, values, subject.document, &mut visit);
+            if values.first(None).is_some() {
+                probe(index, None, values, subject.document, &mut visit);
+            }
         }
     }
 
