@@ -111,6 +111,13 @@ impl Document {
         Value { document: self, at: 0 }
     }
 
+    /// Returns the value that [`Value::position`] named; the outermost one for a position that this
+    /// document does not have.
+    pub fn value_at(&self, position: u32) -> Value<'_> {
+        let known = (position as usize) < self.nodes.len();
+        Value { document: self, at: if known { position } else { 0 } }
+    }
+
     /// Returns the text that was parsed.
     pub fn source(&self) -> &str {
         &self.source
@@ -160,6 +167,11 @@ impl<'d> Value<'d> {
             | Node::Source { .. }
             | Node::Unescaped { .. } => self.at + 1,
         }
+    }
+
+    /// Returns where in its document the value stands, for [`Document::value_at`].
+    pub fn position(self) -> u32 {
+        self.at
     }
 
     /// Returns what this value is.
