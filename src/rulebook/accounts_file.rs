@@ -61,7 +61,8 @@ pub(super) fn read(
     settings.protected = reader.boolean(node, "protected").unwrap_or(false);
     settings.contacts = reader.texts(node, "contacts");
     for (contact, entry) in settings.contacts.iter().zip(elements(node, "contacts")) {
-        if !contact.contains('@') || contact.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if !contact.contains('@') || contact.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
             reader.invalid(entry.span, format!("`{contact}` is no mail address"));
         }
     }
@@ -71,7 +72,10 @@ pub(super) fn read(
             Ok(network) => settings.networks.push(network),
             Err(help) => {
                 let message = format!("`{text}` is not an IP network");
-                reader.findings.report(Code::InvalidNetwork, source, entry.span, message).help(help);
+                reader
+                    .findings
+                    .report(Code::InvalidNetwork, source, entry.span, message)
+                    .help(help);
             }
         }
     }

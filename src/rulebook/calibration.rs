@@ -27,7 +27,13 @@ const BUDGETS: [f64; 3] = [11.1, 1.0, 0.1];
 
 impl CalibrationClass {
     /// Returns the class of a baseline's shape.
-    pub(super) fn of(measure: &Measure, one_hour: bool, one_day: bool, season: bool, min_excess: f64) -> Self {
+    pub(super) fn of(
+        measure: &Measure,
+        one_hour: bool,
+        one_day: bool,
+        season: bool,
+        min_excess: f64,
+    ) -> Self {
         match measure {
             Measure::Sum(_) | Measure::SumPerUsual(_) => Self::Sum,
             Measure::Count | Measure::Distinct(_) => match (season, one_hour, one_day) {

@@ -268,7 +268,10 @@ mod tests {
         }
         for code in Code::ALL {
             let Explanation { summary, text, example } = code.explanation();
-            assert!(!summary.is_empty() && text.ends_with('.') && example.ends_with('\n'), "{code}");
+            assert!(
+                !summary.is_empty() && text.ends_with('.') && example.ends_with('\n'),
+                "{code}"
+            );
             assert_eq!(Code::find(&code.as_str().to_lowercase()), Some(*code));
         }
     }

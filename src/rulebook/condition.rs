@@ -116,7 +116,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, ConditionError> {
         let kind = match character {
             '(' => TokenKind::Open,
             ')' => TokenKind::Close,
-            '|' => return Err(ConditionError { at: start..text.len(), reason: Reason::Aggregation }),
+            '|' => {
+                return Err(ConditionError { at: start..text.len(), reason: Reason::Aggregation });
+            }
             _ if character.is_whitespace() => continue,
             _ if is_word_character(character) => {
                 while let Some((next, character)) =
@@ -189,7 +191,10 @@ impl<'t> Parser<'t> {
 
     fn primary(&mut self, depth: usize) -> Result<Condition, ConditionError> {
         let Some(token) = self.peek() else {
-            return Err(syntax(self.end..self.end, "the condition ends where a selection is expected"));
+            return Err(syntax(
+                self.end..self.end,
+                "the condition ends where a selection is expected",
+            ));
         };
         self.at += 1;
         match &token.kind {
@@ -238,7 +243,9 @@ impl<'t> Parser<'t> {
                 Ok(_) | Err(_) => {
                     return Err(syntax(
                         token.at.clone(),
-                        format!("expected a number above 0, `any` or `all` before `of`, found `{word}`"),
+                        format!(
+                            "expected a number above 0, `any` or `all` before `of`, found `{word}`"
+                        ),
                     ));
                 }
             },
@@ -255,7 +262,10 @@ impl<'t> Parser<'t> {
             }
             Some(other) => {
                 let found = other.describe();
-                Err(syntax(other.at.clone(), format!("expected a pattern or `them`, found {found}")))
+                Err(syntax(
+                    other.at.clone(),
+                    format!("expected a pattern or `them`, found {found}"),
+                ))
             }
             None => Err(syntax(self.end..self.end, "expected a pattern or `them` behind `of`")),
         }

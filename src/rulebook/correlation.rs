@@ -166,8 +166,17 @@ fn known_keys(word: TypeWord) -> &'static [&'static str] {
             &["type", "rules", "group-by", "timespan", "aliases", "condition", "generate"]
         }
         TypeWord::Baseline => &[
-            "type", "rules", "group-by", "measure", "timespan", "season", "min-excess", "condition",
-            "prior", "generate", "aliases",
+            "type",
+            "rules",
+            "group-by",
+            "measure",
+            "timespan",
+            "season",
+            "min-excess",
+            "condition",
+            "prior",
+            "generate",
+            "aliases",
         ],
         TypeWord::NewTerms => {
             &["type", "rules", "group-by", "fields", "history", "learn", "generate", "aliases"]
@@ -235,7 +244,8 @@ impl Context<'_, '_> {
         {
             return Vec::new();
         }
-        let Some(entry) = node.get("group-by").filter(|entry| entry.value.value != Value::Null) else {
+        let Some(entry) = node.get("group-by").filter(|entry| entry.value.value != Value::Null)
+        else {
             return Vec::new();
         };
         let mut groups = Vec::new();
@@ -274,7 +284,10 @@ impl Context<'_, '_> {
             match mapped.iter().find(|(index, _)| *index == rule.index) {
                 Some((_, field)) => fields.push(*field),
                 None => {
-                    let message = format!("the alias `{}` has no field for the rule `{}`", alias.key, rule.key);
+                    let message = format!(
+                        "the alias `{}` has no field for the rule `{}`",
+                        alias.key, rule.key
+                    );
                     self.reader
                         .findings
                         .report(Code::IncompleteAlias, self.reader.source, alias.key_span, message)

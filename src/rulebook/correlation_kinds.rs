@@ -5,9 +5,7 @@ use super::codes::Code;
 use super::correlation::{Context, Parts, TypeWord};
 use super::diagnostic::Span;
 use super::fields::FieldId;
-use super::model::{
-    BaselineRule, Comparison, CorrelationKind, Measure, PlanMeasure, Prior, Range,
-};
+use super::model::{BaselineRule, Comparison, CorrelationKind, Measure, PlanMeasure, Prior, Range};
 use super::yaml::{Entry, Node, Value};
 
 const HOUR: i64 = 3_600_000;
@@ -120,9 +118,10 @@ fn numeric(
         TypeWord::ValueCount if !condition.fields.is_empty() => {
             CorrelationKind::ValueCount { fields: condition.fields, condition: range }
         }
-        TypeWord::ValueSum => {
-            CorrelationKind::ValueSum { field: one(context, &condition.fields, span)?, condition: range }
-        }
+        TypeWord::ValueSum => CorrelationKind::ValueSum {
+            field: one(context, &condition.fields, span)?,
+            condition: range,
+        },
         TypeWord::ValueAverage => CorrelationKind::ValueAverage {
             field: one(context, &condition.fields, span)?,
             condition: range,
@@ -172,7 +171,11 @@ fn one(context: &mut Context<'_, '_>, fields: &[FieldId], span: Span) -> Option<
 }
 
 /// Reads comparisons and, where the type has them, `field` and `percentile`.
-fn range(context: &mut Context<'_, '_>, entry: &Entry, extra: &[&'static str]) -> Option<Condition> {
+fn range(
+    context: &mut Context<'_, '_>,
+    entry: &Entry,
+    extra: &[&'static str],
+) -> Option<Condition> {
     let Some(items) = entry.value.entries() else {
         context.bad_condition(
             entry.value.span,
@@ -234,7 +237,8 @@ fn unknown_condition_key(context: &mut Context<'_, '_>, item: &Entry, extra: &[&
 fn satisfiable(range: &[(Comparison, f64)]) -> bool {
     let bounds = || range.iter().map(|(_, bound)| *bound);
     // Between and beside the bounds a comparison does not change, so these stand for all numbers.
-    let mut candidates: Vec<f64> = bounds().flat_map(|bound| [bound - 1.0, bound, bound + 1.0]).collect();
+    let mut candidates: Vec<f64> =
+        bounds().flat_map(|bound| [bound - 1.0, bound, bound + 1.0]).collect();
     candidates.extend(bounds().flat_map(|a| bounds().map(move |b| f64::midpoint(a, b))));
     candidates
         .into_iter()
@@ -356,7 +360,9 @@ fn threshold(context: &mut Context<'_, '_>, entry: &Entry, class: CalibrationCla
             let Some(rate) = budget_per_thousand_days(&text) else {
                 context.reader.invalid(
                     budget.value.span,
-                    format!("`{text}` is no budget; write false alarms per account-days, `0.28/1000d`"),
+                    format!(
+                        "`{text}` is no budget; write false alarms per account-days, `0.28/1000d`"
+                    ),
                 );
                 return None;
             };

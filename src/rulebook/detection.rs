@@ -121,7 +121,12 @@ fn joined(
         texts.push(text);
     }
     if parts.is_empty() {
-        scope.findings.report(Code::MissingKey, scope.source, entry.key_span, "the condition is empty");
+        scope.findings.report(
+            Code::MissingKey,
+            scope.source,
+            entry.key_span,
+            "the condition is empty",
+        );
         return None;
     }
     let text = match texts.as_slice() {
@@ -155,7 +160,12 @@ fn report_syntax(scope: &mut Scope<'_>, node: &Node, text: &str, at: Range<usize
         Reason::TooDeep => {
             scope
                 .findings
-                .report(Code::ConditionTooLarge, scope.source, span, "the condition is nested too deeply")
+                .report(
+                    Code::ConditionTooLarge,
+                    scope.source,
+                    span,
+                    "the condition is nested too deeply",
+                )
                 .label("deeper than 64 levels");
         }
     }
@@ -224,7 +234,12 @@ impl Resolver<'_, '_> {
         let span = self.place(at);
         self.scope
             .findings
-            .report(Code::ConditionTooLarge, self.scope.source, span, "the condition becomes too large")
+            .report(
+                Code::ConditionTooLarge,
+                self.scope.source,
+                span,
+                "the condition becomes too large",
+            )
             .label(label);
     }
 
@@ -242,7 +257,8 @@ impl Resolver<'_, '_> {
         };
         if count > meant.len() {
             let span = self.place(at);
-            let message = format!("`{count} of` cannot hold: the pattern means {} selections", meant.len());
+            let message =
+                format!("`{count} of` cannot hold: the pattern means {} selections", meant.len());
             self.scope.findings.report(Code::ConditionSyntax, self.scope.source, span, message);
             return None;
         }
@@ -283,9 +299,9 @@ fn combinations(items: &[usize], count: usize) -> Option<Vec<Vec<usize>>> {
     for _ in 0..count {
         let mut longer = Vec::new();
         for combination in &chosen {
-            let next = combination
-                .last()
-                .map_or(0, |last| items.iter().position(|item| item == last).map_or(0, |at| at + 1));
+            let next = combination.last().map_or(0, |last| {
+                items.iter().position(|item| item == last).map_or(0, |at| at + 1)
+            });
             for item in &items[next..] {
                 let mut combination = combination.clone();
                 combination.push(*item);

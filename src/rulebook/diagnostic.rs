@@ -34,7 +34,7 @@ impl SourceText {
 
     /// Returns where a part of a scalar stands, or the whole scalar where its text is not in the
     /// file as it is (folded lines, escapes).
-    pub(super) fn part_of(&self, scalar: Span, value: &str, part: std::ops::Range<usize>) -> Span {
+    pub(super) fn part_of(&self, scalar: Span, value: &str, part: Range<usize>) -> Span {
         let written = self.text.get(scalar.start..scalar.end).unwrap_or_default();
         let quote = usize::from(written.starts_with(['\'', '"']));
         if written.get(quote..).is_some_and(|rest| rest.starts_with(value)) {

@@ -209,7 +209,8 @@ impl Chain {
             return Err("the value is not a text here");
         }
         let opened = [Modifier::Contains, Modifier::StartsWith, Modifier::EndsWith];
-        if modifier != Modifier::Windash && self.text_steps.iter().any(|step| opened.contains(step)) {
+        if modifier != Modifier::Windash && self.text_steps.iter().any(|step| opened.contains(step))
+        {
             return Err("an encoding must come before contains, startswith and endswith");
         }
         self.text_steps.push(modifier);
@@ -261,12 +262,13 @@ impl Chain {
             return Err("`exists` stands alone");
         }
         if self.cased && !matches!(self.kind, ValueKind::Plain | ValueKind::FieldRef) {
-            return Err("`cased` is for plain texts and fieldref; `re` is case-sensitive by itself");
+            return Err(
+                "`cased` is for plain texts and fieldref; `re` is case-sensitive by itself",
+            );
         }
-        if self.expand && !matches!(
-            self.kind,
-            ValueKind::Plain | ValueKind::Cidr | ValueKind::Regex { .. }
-        ) {
+        if self.expand
+            && !matches!(self.kind, ValueKind::Plain | ValueKind::Cidr | ValueKind::Regex { .. })
+        {
             return Err("`expand` is for texts, networks and regular expressions");
         }
         Ok(())
@@ -274,5 +276,10 @@ impl Chain {
 }
 
 fn set(flag: &mut bool) -> Result<(), &'static str> {
-    if *flag { Err("it stands twice") } else { *flag = true; Ok(()) }
+    if *flag {
+        Err("it stands twice")
+    } else {
+        *flag = true;
+        Ok(())
+    }
 }

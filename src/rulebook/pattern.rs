@@ -183,7 +183,9 @@ impl Utf16 {
         match self {
             Self::LittleEndian => units.flat_map(u16::to_le_bytes).collect(),
             Self::BigEndian => units.flat_map(u16::to_be_bytes).collect(),
-            Self::Marked => [0xff, 0xfe].into_iter().chain(units.flat_map(u16::to_le_bytes)).collect(),
+            Self::Marked => {
+                [0xff, 0xfe].into_iter().chain(units.flat_map(u16::to_le_bytes)).collect()
+            }
         }
     }
 }
@@ -249,7 +251,8 @@ mod tests {
 
     #[test]
     fn dashes_are_varied_only_where_a_word_starts() {
-        for (text, count) in [("-a", 5), ("-a -b", 25), ("a-b", 1), ("--x", 5), ("/", 1), ("*-a*", 5)]
+        for (text, count) in
+            [("-a", 5), ("-a -b", 25), ("a-b", 1), ("--x", 5), ("/", 1), ("*-a*", 5)]
         {
             let variants = SigmaString::parse(text).dash_variants(10_000).unwrap();
             assert_eq!(variants.len(), count, "{text}");

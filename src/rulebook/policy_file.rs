@@ -9,8 +9,15 @@ use super::schema::Reader;
 use super::yaml::{self, Entry, Node};
 
 const KEYS: [&str; 9] = [
-    "half-life", "levels", "multipliers", "thresholds", "responses", "close-after", "cooldown",
-    "learning", "plans",
+    "half-life",
+    "levels",
+    "multipliers",
+    "thresholds",
+    "responses",
+    "close-after",
+    "cooldown",
+    "learning",
+    "plans",
 ];
 
 /// The most that a risk, a multiplier's effect or a threshold may be.
@@ -105,7 +112,8 @@ fn thresholds(reader: &mut Reader<'_>, node: &Node, policy: &mut Policy) {
         // Above 0: a threshold of 0 would respond to accounts that did nothing.
         set(value, reader.number(&entry.value, key, 0.1, MAX_RISK * 32.0));
     }
-    if !(thresholds.alert <= thresholds.notify_tenant && thresholds.notify_tenant <= thresholds.respond)
+    if !(thresholds.alert <= thresholds.notify_tenant
+        && thresholds.notify_tenant <= thresholds.respond)
     {
         reader.invalid(
             entry.key_span,
@@ -144,8 +152,7 @@ fn response(reader: &mut Reader<'_>, node: &Node) -> Option<ResponseRule> {
     let credentials = auth.value.elements().iter();
     let credentials =
         credentials.filter_map(|node| reader.word_of(node, "credential", &words)).collect();
-    let actions =
-        actions.value.elements().iter().filter_map(|node| reader.action(node)).collect();
+    let actions = actions.value.elements().iter().filter_map(|node| reader.action(node)).collect();
     Some(ResponseRule { credentials, actions })
 }
 

@@ -16,7 +16,11 @@ pub(super) enum RegexFault {
         end: usize,
     },
     /// Look-around or back-references.
-    Unsupported { what: &'static str, start: usize, end: usize },
+    Unsupported {
+        what: &'static str,
+        start: usize,
+        end: usize,
+    },
     TooLarge,
 }
 
@@ -91,7 +95,11 @@ fn required_literal(hir: &Hir) -> usize {
         HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 0,
         HirKind::Literal(literal) => literal.0.len(),
         HirKind::Repetition(repetition) => {
-            if repetition.min == 0 { 0 } else { required_literal(&repetition.sub) }
+            if repetition.min == 0 {
+                0
+            } else {
+                required_literal(&repetition.sub)
+            }
         }
         HirKind::Capture(capture) => required_literal(&capture.sub),
         HirKind::Concat(parts) => parts.iter().map(required_literal).max().unwrap_or(0),

@@ -72,9 +72,30 @@ pub(super) struct FilterExtension {
 
 /// The keys that Sigma gives a meaning, at the top of a document.
 const KNOWN_KEYS: [&str; 24] = [
-    "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author",
-    "references", "date", "modified", "logsource", "detection", "correlation", "filter", "fields",
-    "falsepositives", "level", "tags", "scope", "satpam", "action", "sigma-version",
+    "title",
+    "id",
+    "name",
+    "related",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "correlation",
+    "filter",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+    "satpam",
+    "action",
+    "sigma-version",
 ];
 
 /// The level of a rule that does not say; Sigma leaves it open.
@@ -83,7 +104,11 @@ const DEFAULT_LEVEL: Level = Level::Medium;
 const DEFAULT_STATUS: Status = Status::Test;
 
 /// Reads what all kinds of documents have; nothing where it has an error, which was reported.
-pub(super) fn read(node: Node, source: &Arc<SourceText>, findings: &mut Findings) -> Option<Document> {
+pub(super) fn read(
+    node: Node,
+    source: &Arc<SourceText>,
+    findings: &mut Findings,
+) -> Option<Document> {
     let Some(entries) = node.entries().filter(|entries| !entries.is_empty()) else {
         let message = format!("expected a rule, found {}", node.kind());
         findings.report(Code::NotADocument, source, node.span, message);
@@ -125,7 +150,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn header(&mut self, node: &Node, kind: DocumentKind, span: Span, first: Span) -> Option<Header> {
+    fn header(
+        &mut self,
+        node: &Node,
+        kind: DocumentKind,
+        span: Span,
+        first: Span,
+    ) -> Option<Header> {
         self.misspelt_keys(node);
         if node.get("title").is_none() {
             self.findings.report(Code::MissingKey, self.source, first, "`title` is missing");
@@ -134,8 +165,14 @@ impl Reader<'_> {
         let status = self.word(
             node,
             "status",
-            &[Status::Experimental, Status::Test, Status::Stable, Status::Deprecated, Status::Unsupported]
-                .map(|status| (status.as_str(), status)),
+            &[
+                Status::Experimental,
+                Status::Test,
+                Status::Stable,
+                Status::Deprecated,
+                Status::Unsupported,
+            ]
+            .map(|status| (status.as_str(), status)),
         );
         Some(Header {
             title: self.text(node, "title").map_or_else(|| "".into(), |(text, _)| text),
@@ -202,7 +239,9 @@ impl Reader<'_> {
             if keys.contains(&item.key.as_str()) {
                 continue;
             }
-            if let Some(near) = nearest(&item.key, keys).filter(|near| entry.value.get(near).is_none()) {
+            if let Some(near) =
+                nearest(&item.key, keys).filter(|near| entry.value.get(near).is_none())
+            {
                 let message = format!("unknown key `{}` in logsource", item.key);
                 self.findings
                     .report(Code::UnknownKey, self.source, item.key_span, message)
@@ -210,13 +249,13 @@ impl Reader<'_> {
                     .replace(item.key_span, near, format!("write `{near}`"));
             }
         }
-        let categories =
-            ["message", "template", "broadcast", "login", "change", "other"];
+        let categories = ["message", "template", "broadcast", "login", "change", "other"];
         if logsource.product.as_deref() == Some("omnichannel")
             && let Some(category) = logsource.category.as_deref()
             && !categories.contains(&category)
         {
-            let value = entry.value.get("category").map_or(entry.key_span, |entry| entry.value.span);
+            let value =
+                entry.value.get("category").map_or(entry.key_span, |entry| entry.value.span);
             let message = format!("omnichannel events have no category `{category}`");
             let finding = self.findings.report(Code::UnknownWord, self.source, value, message);
             finding.nearest("category", nearest(category, categories));
@@ -266,8 +305,10 @@ impl Reader<'_> {
         match (self.text(node, "id"), self.text(node, "en")) {
             (Some((id, _)), Some((en, _))) => Some(TenantText { id, en }),
             (None, _) | (_, None) => {
-                let message = "the text for tenants needs both `id` (Indonesian) and `en` (English)";
-                let span = node.entries().and_then(<[Entry]>::first).map_or(node.span, |e| e.key_span);
+                let message =
+                    "the text for tenants needs both `id` (Indonesian) and `en` (English)";
+                let span =
+                    node.entries().and_then(<[Entry]>::first).map_or(node.span, |e| e.key_span);
                 self.findings.report(Code::MissingKey, self.source, span, message);
                 None
             }
@@ -292,7 +333,8 @@ impl Reader<'_> {
             good = false;
             let near = nearest(&entry.key, known.iter().copied());
             let message = format!("unknown key `{}` in {of}", entry.key);
-            let finding = self.findings.report(Code::UnknownKey, self.source, entry.key_span, message);
+            let finding =
+                self.findings.report(Code::UnknownKey, self.source, entry.key_span, message);
             finding.label("no such key").nearest("key", near);
             match near {
                 Some(near) => finding.replace(entry.key_span, near, format!("write `{near}`")),
@@ -347,10 +389,9 @@ impl Reader<'_> {
     pub(super) fn number(&mut self, node: &Node, key: &str, low: f64, high: f64) -> Option<f64> {
         let entry = node.get(key)?;
         let number = match entry.value.value {
-            Value::Int(_) | Value::Float(_) => entry
-                .value
-                .scalar_text(self.source)
-                .and_then(|text| text.parse::<f64>().ok()),
+            Value::Int(_) | Value::Float(_) => {
+                entry.value.scalar_text(self.source).and_then(|text| text.parse::<f64>().ok())
+            }
             Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
                 self.wrong_type(&entry.value, "a number");
                 return None;

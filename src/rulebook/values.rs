@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::atoms::AtomTable;
 use super::codes::Code;
 use super::diagnostic::{Findings, Severity, SourceText, Span};
-use super::model::{Comparison, Expr, Piece, Regex, Target, Test, TextPart, TextPattern, TimePart};
+use super::model::{Comparison, Expr, Regex, Target, Test, TextPart, TimePart};
 use super::modifiers::{self, Chain, Modifier, ValueKind};
 use super::nearest::nearest;
 use super::pattern::{self, SigmaString};
@@ -77,7 +77,8 @@ impl Scope<'_> {
         let values = node.elements();
         if values.is_empty() {
             if target == Target::AnyValue || chain.kind != ValueKind::Plain {
-                return self.bad_value(node, "an empty list stands for null, which does not fit here");
+                return self
+                    .bad_value(node, "an empty list stands for null, which does not fit here");
             }
             return Some(negated_if(chain.neq, self.table.intern(target, Test::Null)));
         }
@@ -104,14 +105,14 @@ impl Scope<'_> {
             return None;
         }
         let joined = if chain.all.is_some() { and(parts) } else { or(parts) };
-        let _ = key;
         Some(negated_if(chain.neq, joined))
     }
 
     fn value(&mut self, target: Target, chain: &Chain, node: &Node) -> Option<Expr> {
         match &node.value {
             Value::List(_) | Value::Map(_) => {
-                let message = format!("expected a text, number, boolean or null, found {}", node.kind());
+                let message =
+                    format!("expected a text, number, boolean or null, found {}", node.kind());
                 let finding =
                     self.findings.report(Code::WrongType, self.source, node.span, message);
                 finding.help("write nested fields with dots: `outer.inner: value`");
@@ -166,7 +167,8 @@ impl Scope<'_> {
                     let test = Test::Number(Comparison::Equal, number);
                     return Some(self.table.intern(target, test));
                 }
-                Value::Float(_) | Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => {}
+                Value::Float(_) | Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                }
             }
         }
         let text = node.scalar_text(self.source)?;
@@ -204,7 +206,12 @@ impl Scope<'_> {
         None
     }
 
-    fn text_variants(&mut self, chain: &Chain, text: &str, node: &Node) -> Option<Vec<SigmaString>> {
+    fn text_variants(
+        &mut self,
+        chain: &Chain,
+        text: &str,
+        node: &Node,
+    ) -> Option<Vec<SigmaString>> {
         let mut variants = vec![SigmaString::parse(text)];
         let mut utf16 = None;
         for step in &chain.text_steps {
@@ -234,8 +241,10 @@ impl Scope<'_> {
                     let form = utf16.take();
                     let encode = |variant: &SigmaString| {
                         let literal = variant.as_literal()?;
-                        let bytes =
-                            form.map_or_else(|| literal.as_bytes().to_vec(), |form| form.encode(literal));
+                        let bytes = form.map_or_else(
+                            || literal.as_bytes().to_vec(),
+                            |form| form.encode(literal),
+                        );
                         Some(match step {
                             Modifier::Base64 => vec![pattern::base64(&bytes)],
                             _ => pattern::base64_offsets(&bytes),
@@ -279,7 +288,10 @@ impl Scope<'_> {
                 Expanded::Texts(texts) if texts.len() == 1 => text = texts.concat(),
                 Expanded::Texts(texts) => text = format!("(?:{})", texts.join("|")),
                 Expanded::AccountList(_) => {
-                    return self.bad_value(node, "an account's list cannot be part of a regular expression");
+                    return self.bad_value(
+                        node,
+                        "an account's list cannot be part of a regular expression",
+                    );
                 }
             }
         }
@@ -290,7 +302,9 @@ impl Scope<'_> {
                     let message = "the regular expression has no literal of three characters";
                     self.findings
                         .report(Code::RegexWithoutLiteral, self.source, node.span, message)
-                        .help("such a rule is tried on every event; add a `contains` that it needs");
+                        .help(
+                            "such a rule is tried on every event; add a `contains` that it needs",
+                        );
                 }
                 Some(self.table.intern(target, Test::Regex(regex)))
             }
@@ -302,7 +316,9 @@ impl Scope<'_> {
     }
 
     fn bad_regex(&mut self, node: &Node, text: &str, fault: RegexFault) {
-        let place = |start: usize, end: usize| self.source.part_of(node.span, text, start..end.max(start + 1));
+        let place = |start: usize, end: usize| {
+            self.source.part_of(node.span, text, start..end.max(start + 1))
+        };
         match fault {
             RegexFault::Syntax { reason, start, end } => {
                 let span = place(start, end);
@@ -320,7 +336,12 @@ impl Scope<'_> {
             }
             RegexFault::TooLarge => {
                 self.findings
-                    .report(Code::RegexTooLarge, self.source, node.span, "the regular expression is too large")
+                    .report(
+                        Code::RegexTooLarge,
+                        self.source,
+                        node.span,
+                        "the regular expression is too large",
+                    )
                     .help("use smaller counts, or `*` and `+`");
             }
         }
@@ -335,7 +356,8 @@ impl Scope<'_> {
                     return Some(self.table.intern(target, Test::InAccountNetworks));
                 }
                 Expanded::AccountList(_) => {
-                    return self.bad_value(node, "the networks of an account are `%account.networks%`");
+                    return self
+                        .bad_value(node, "the networks of an account are `%account.networks%`");
                 }
             }
         } else {
@@ -359,9 +381,8 @@ impl Scope<'_> {
 
     fn number(&mut self, node: &Node) -> Option<f64> {
         let number = node.scalar_text(self.source).and_then(|text| text.trim().parse::<f64>().ok());
-        let number = number.filter(|number| {
-            number.is_finite() && !matches!(node.value, Value::Bool(_))
-        });
+        let number =
+            number.filter(|number| number.is_finite() && !matches!(node.value, Value::Bool(_)));
         if number.is_none() {
             self.bad_value(node, "a comparison takes a number");
         }
@@ -416,10 +437,12 @@ impl Scope<'_> {
         }
         self.fields.push((name.to_owned(), node.span));
         let other = self.table.fields.intern(name);
-        Some(self.table.intern(
-            target,
-            Test::FieldRef { other, part: text_part(chain), cased: chain.cased },
-        ))
+        Some(
+            self.table.intern(
+                target,
+                Test::FieldRef { other, part: text_part(chain), cased: chain.cased },
+            ),
+        )
     }
 
     fn in_account_list(
@@ -430,7 +453,8 @@ impl Scope<'_> {
         list: Arc<str>,
     ) -> Option<Expr> {
         let opened = [Modifier::Contains, Modifier::StartsWith, Modifier::EndsWith];
-        if target == Target::AnyValue || chain.text_steps.iter().any(|step| !opened.contains(step)) {
+        if target == Target::AnyValue || chain.text_steps.iter().any(|step| !opened.contains(step))
+        {
             return self.bad_value(
                 node,
                 "an account's list goes with a field, and with contains, startswith, endswith, cased and neq",
@@ -456,7 +480,8 @@ impl Scope<'_> {
                 rest = tail;
                 continue;
             }
-            let Some((name, tail)) = tail[1..].split_once('%').filter(|(name, _)| is_list_name(name))
+            let Some((name, tail)) =
+                tail[1..].split_once('%').filter(|(name, _)| is_list_name(name))
             else {
                 texts.iter_mut().for_each(|text| text.push('%'));
                 rest = &tail[1..];
@@ -481,7 +506,9 @@ impl Scope<'_> {
             }
             texts = texts
                 .iter()
-                .flat_map(|text| values.iter().map(move |value| format!("{text}{}", written(value))))
+                .flat_map(|text| {
+                    values.iter().map(move |value| format!("{text}{}", written(value)))
+                })
                 .collect();
         }
         texts.iter_mut().for_each(|text| text.push_str(rest));

@@ -4,52 +4,118 @@ use super::nearest::nearest;
 
 /// What each event has: the envelope.
 const COMMON: &[&str] = &[
-    "id", "type", "time",
-    "account.app_code", "account.name", "account.plan", "account.timezone", "account.language",
-    "account.two_factor", "account.network_allowlist",
-    "actor.id", "actor.email", "actor.name", "actor.role", "actor.auth", "actor.ip",
-    "actor.user_agent", "actor.session",
-    "channel.id", "channel.source", "channel.phone",
+    "id",
+    "type",
+    "time",
+    "account.app_code",
+    "account.name",
+    "account.plan",
+    "account.timezone",
+    "account.language",
+    "account.two_factor",
+    "account.network_allowlist",
+    "actor.id",
+    "actor.email",
+    "actor.name",
+    "actor.role",
+    "actor.auth",
+    "actor.ip",
+    "actor.user_agent",
+    "actor.session",
+    "channel.id",
+    "channel.source",
+    "channel.phone",
 ];
 
 /// What is derived for each event.
 const DERIVED: &[&str] = &[
-    "actor.in_allowlist", "actor.net", "time.local_hour", "time.local_weekday",
-    "account.age_days", "account.is_new",
-    "seen.source_new", "seen.actor_new", "seen.network_new",
+    "actor.in_allowlist",
+    "actor.net",
+    "time.local_hour",
+    "time.local_weekday",
+    "account.age_days",
+    "account.is_new",
+    "seen.source_new",
+    "seen.actor_new",
+    "seen.network_new",
 ];
 
 /// What is derived where there is a text for recipients.
 const CONTENT: &[&str] = &[
-    "content.text", "content.norm", "content.squeezed", "content.obfuscation", "content.urls",
-    "content.hosts", "content.domains", "content.phones", "content.has_apk", "content.has_ip_url",
-    "content.has_punycode", "content.has_shortener",
-    "seen.domain_new", "seen.template_new", "seen.recipient_new", "seen.language_new",
+    "content.text",
+    "content.norm",
+    "content.squeezed",
+    "content.obfuscation",
+    "content.urls",
+    "content.hosts",
+    "content.domains",
+    "content.phones",
+    "content.has_apk",
+    "content.has_ip_url",
+    "content.has_punycode",
+    "content.has_shortener",
+    "seen.domain_new",
+    "seen.template_new",
+    "seen.recipient_new",
+    "seen.language_new",
     "seen.template_age_hours",
 ];
 
 const MESSAGE: &[&str] = &[
-    "message.id", "message.kind", "message.text", "message.recipient", "message.room_id",
-    "message.url", "message.caption", "message.file_name", "message.template_name",
-    "message.template_detail_id", "message.variables",
+    "message.id",
+    "message.kind",
+    "message.text",
+    "message.recipient",
+    "message.room_id",
+    "message.url",
+    "message.caption",
+    "message.file_name",
+    "message.template_name",
+    "message.template_detail_id",
+    "message.variables",
 ];
 
 const TEMPLATE: &[&str] = &[
-    "template.id", "template.detail_id", "template.name", "template.namespace",
-    "template.category", "template.language", "template.header.type", "template.header.content",
-    "template.header.url", "template.body", "template.footer", "template.buttons.type",
-    "template.buttons.text", "template.buttons.url", "template.buttons.example",
-    "template.buttons.phone_number", "template.body_sample", "template.approval_status",
-    "template.quality", "template.rejection_reason",
+    "template.id",
+    "template.detail_id",
+    "template.name",
+    "template.namespace",
+    "template.category",
+    "template.language",
+    "template.header.type",
+    "template.header.content",
+    "template.header.url",
+    "template.body",
+    "template.footer",
+    "template.buttons.type",
+    "template.buttons.text",
+    "template.buttons.url",
+    "template.buttons.example",
+    "template.buttons.phone_number",
+    "template.body_sample",
+    "template.approval_status",
+    "template.quality",
+    "template.rejection_reason",
 ];
 
 const BROADCAST: &[&str] = &[
-    "broadcast.job_id", "broadcast.name", "broadcast.template_name",
-    "broadcast.template_detail_id", "broadcast.namespace", "broadcast.language",
-    "broadcast.recipient_count", "broadcast.recipients", "broadcast.variables",
-    "broadcast.header_value", "broadcast.button_params.type", "broadcast.button_params.values",
-    "broadcast.button_params.index", "broadcast.hide_variables", "broadcast.started_at",
-    "broadcast.status", "broadcast.failed_count",
+    "broadcast.job_id",
+    "broadcast.name",
+    "broadcast.template_name",
+    "broadcast.template_detail_id",
+    "broadcast.namespace",
+    "broadcast.language",
+    "broadcast.recipient_count",
+    "broadcast.recipients",
+    "broadcast.variables",
+    "broadcast.header_value",
+    "broadcast.button_params.type",
+    "broadcast.button_params.values",
+    "broadcast.button_params.index",
+    "broadcast.hide_variables",
+    "broadcast.started_at",
+    "broadcast.status",
+    "broadcast.failed_count",
 ];
 
 const LOGIN: &[&str] = &["login.result", "login.method", "login.new_device"];
@@ -63,7 +129,9 @@ pub(super) enum Known {
     Yes,
     /// Events of other categories have it.
     InOtherCategory,
-    No { nearest: Option<&'static str> },
+    No {
+        nearest: Option<&'static str>,
+    },
 }
 
 /// Looks a field of an omnichannel event up; without a category every category counts.
@@ -77,7 +145,9 @@ pub(super) fn look_up(field: &str, category: Option<&str>) -> Known {
         Known::InOtherCategory
     } else {
         let near = nearest(field, lists(category).into_iter().flatten().copied());
-        Known::No { nearest: near.or_else(|| nearest(field, lists(None).into_iter().flatten().copied())) }
+        Known::No {
+            nearest: near.or_else(|| nearest(field, lists(None).into_iter().flatten().copied())),
+        }
     }
 }
 

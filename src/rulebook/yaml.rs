@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned, options};
 
 use super::codes::Code;
@@ -103,10 +104,11 @@ impl Node {
 pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Diagnostic> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let shift = source.text.len() - text.len();
-    let mut nodes =
-        serde_saphyr::from_multiple_with_options::<Node>(text, parser_options()).map_err(|error| {
+    let mut nodes = serde_saphyr::from_multiple_with_options::<Node>(text, parser_options())
+        .map_err(|error| {
             let span = error.location().map_or(Span::default(), span_of);
-            let span = Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
+            let span =
+                Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
             let code = match error.without_snippet() {
                 serde_saphyr::Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
                 serde_saphyr::Error::Budget { .. } => Code::YamlTooLarge,
@@ -157,9 +159,9 @@ fn parser_options() -> serde_saphyr::Options {
         // A telephone number is not an octal number.
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
-        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
-        budget: Some(serde_saphyr::budget! {
+        budget: serde_saphyr::budget! {
             max_depth: 32,
             max_nodes: 100_000,
             max_events: 400_000,
@@ -168,7 +170,7 @@ fn parser_options() -> serde_saphyr::Options {
             max_anchors: 1_000,
             max_total_scalar_bytes: 8 << 20,
             max_merge_keys: 100,
-        }),
+        },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 20_000,
             max_replay_stack_depth: 8,
@@ -273,13 +275,19 @@ mod tests {
     #[test]
     fn keys_and_values_know_their_bytes_also_behind_other_alphabets() {
         for prefix in ["", "\u{feff}"] {
-            let (source, node) = only(&format!("{prefix}# é\nkünci: 'nilai'\nb: [1.10, 0812, no]\n"));
+            let (source, node) =
+                only(&format!("{prefix}# é\nkünci: 'nilai'\nb: [1.10, 0812, no]\n"));
             let entry = node.get("künci").unwrap();
             assert_eq!(&source.text[entry.key_span.start..entry.key_span.end], "künci");
             assert_eq!(&source.text[entry.value.span.start..entry.value.span.end], "'nilai'");
-            let texts: Vec<_> = node.get("b").unwrap().value.elements().iter().map(|node| {
-                node.scalar_text(&source).unwrap()
-            }).collect();
+            let texts: Vec<_> = node
+                .get("b")
+                .unwrap()
+                .value
+                .elements()
+                .iter()
+                .map(|node| node.scalar_text(&source).unwrap())
+                .collect();
             assert_eq!(texts, ["1.10", "0812", "no"]);
         }
     }
@@ -288,10 +296,12 @@ mod tests {
     fn what_a_hostile_file_does_is_an_error_with_a_place() {
         let bomb = format!(
             "a: &a [x,x,x,x,x,x,x,x,x]\n{}",
-            ('b'..='h').map(|c| {
-                let before = char::from_u32(u32::from(c) - 1).unwrap();
-                format!("{c}: &{c} [{}]\n", vec![format!("*{before}"); 9].join(","))
-            }).collect::<String>()
+            ('b'..='h')
+                .map(|c| {
+                    let before = char::from_u32(u32::from(c) - 1).unwrap();
+                    format!("{c}: &{c} [{}]\n", vec![format!("*{before}"); 9].join(","))
+                })
+                .collect::<String>()
         );
         for (text, code) in [
             (bomb, Code::YamlTooLarge),
