@@ -22,6 +22,9 @@ const LARGE_CHANGE_ROWS: usize = 256;
 /// crossbeam-epoch collects a few bags at each call; this many let go of a whole checkpoint.
 const COLLECTIONS: usize = 100;
 
+/// Exists once the database has been begun.
+const WITNESS: &str = "begun";
+
 #[derive(Debug)]
 pub(super) struct Database {
     settings: Settings,
@@ -213,7 +216,7 @@ impl Handles {
                 .use_compression(false)
                 .flush_every_ms(None)
                 .open()?;
-            check_format(&sled)?;
+            check_format(&sled, &settings.path.join(WITNESS))?;
             Ok::<_, StoreError>(sled)
         }));
         let sled = opened.unwrap_or_else(|panic| {
@@ -237,7 +240,10 @@ impl Handles {
 
 /// Checks the version of the layout, writes it into an empty database, and reads every offset: an
 /// offset that cannot be read is damage that must show before the first record is asked for.
-fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
+///
+/// sled takes a file of rubbish for an empty database. The witness, a file of our own beside it,
+/// says that there was one.
+fn check_format(sled: &sled::Db, witness: &Path) -> Result<(), StoreError> {
     let meta = sled.open_tree(layout::META)?;
     match meta.get(layout::FORMAT)? {
         Some(value) => match envelope::open(layout::FORMAT, &value)? {
@@ -249,13 +255,10 @@ fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
                 });
             }
             [] => {
-                return Err(StoreError::Damaged {
-                    key: "format".to_owned(),
-                    what: "it is empty",
-                });
+                return Err(StoreError::Damaged { key: "format".to_owned(), what: "it is empty" });
             }
         },
-        None if meta.is_empty() && sled.tree_names().len() <= 2 => {
+        None if meta.is_empty() && sled.tree_names().len() <= 2 && !witness.exists() => {
             let value = envelope::seal(layout::FORMAT, &[layout::FORMAT_VERSION]);
             meta.insert(layout::FORMAT, value)?;
             sled.flush()?;
@@ -272,6 +275,9 @@ fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
             }
         }
     }
+    if !witness.exists() {
+        File::create(witness)?.sync_all()?;
+    }
     Ok(())
 }
 
@@ -279,11 +285,8 @@ fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_file_name(name))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(path.with_file_name(name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
