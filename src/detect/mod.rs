@@ -5,6 +5,8 @@
 //! - [`index`] and [`evaluate`]: which rules can match at all, and which do.
 //! - [`correlate`]: matches over time.
 
+pub mod correlate;
+
 use std::sync::Arc;
 
 use ipnet::IpNet;

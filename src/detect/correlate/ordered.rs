@@ -55,7 +55,8 @@ impl Sequence {
         }
         let (mut end, mut cursor) = (time, at);
         for wanted in position + 1..rules {
-            cursor += 1 + self.entries.range(cursor + 1..).position(|(_, found)| *found == wanted)?;
+            cursor +=
+                1 + self.entries.range(cursor + 1..).position(|(_, found)| *found == wanted)?;
             end = self.entries[cursor].0;
         }
         Some((start, end))
