@@ -250,11 +250,12 @@ impl Correlator {
                 step.counters.of(index).group_field_missing += 1;
                 continue;
             };
-            if let Some(done) = self.count(index, correlation, *position, &key, step) {
-                // Several rules may match one event: the group fires once, with what all made of it.
+            let done = self.count(index, correlation, *position, &key, step);
+            // Several rules may match one event: a window is judged once all of them are in it.
+            if done.is_some() || is_window(&correlation.kind) {
                 completed.retain(|(hash, _)| *hash != key.hash);
-                completed.push((key.hash, done));
             }
+            completed.extend(done.map(|done| (key.hash, done)));
         }
         fired.extend(completed.into_iter().map(|(_, fired)| fired));
     }
@@ -427,7 +428,8 @@ impl Correlator {
         }
     }
 
-    /// Fires the account's `absence` rules whose time has passed, and what they feed.
+    /// Fires the account's `absence` rules whose time has passed. They feed no other correlation:
+    /// there is no event whose fields could be read.
     pub fn advance_account(
         &self,
         watermark: EventTime,
@@ -537,6 +539,21 @@ impl Correlator {
         let window_millis = self.rulebook.correlations[index.0 as usize].timespan_millis.max(0);
         let lateness = self.settings.lateness.millis().max(0);
         Span { window_millis, kept_millis: window_millis.saturating_add(lateness) }
+    }
+}
+
+fn is_window(kind: &CorrelationKind) -> bool {
+    match kind {
+        CorrelationKind::EventCount { .. }
+        | CorrelationKind::ValueCount { .. }
+        | CorrelationKind::ValueSum { .. }
+        | CorrelationKind::ValueAverage { .. }
+        | CorrelationKind::ValuePercentile { .. }
+        | CorrelationKind::Temporal { .. } => true,
+        CorrelationKind::TemporalOrdered
+        | CorrelationKind::Baseline(_)
+        | CorrelationKind::NewTerms { .. }
+        | CorrelationKind::Absence { .. } => false,
     }
 }
 
