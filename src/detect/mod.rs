@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agreement;
 mod atom;
+pub mod content;
+pub mod correlate;
 mod derived;
 mod evaluate;
 mod explain;
