@@ -8,8 +8,9 @@
 //! A host counts as a link
 //! - behind a scheme (`https://`, also `hxxp://`), whatever its ending, with or without a dot;
 //! - behind `www.`;
-//! - bare, when its ending is on the public suffix list; when that ending is also a word or a file
-//!   extension (`besok.ke`, `laporan.zip`) only with a path, a port, or (words) a digit or hyphen.
+//! - bare with a path or a port, when its ending is on the public suffix list;
+//! - bare without, when its ending is one that links are seen with: a missing space behind a full
+//!   stop (`besok.ke`, `home.love`) and a file (`laporan.zip`) look like a host, too.
 //!
 //! Not joined: dots set off by spaces (`bit . ly`), which also end sentences; the host part of
 //! e-mail addresses is no link.
@@ -35,13 +36,16 @@ const MAX_URL_BYTES: usize = 2048;
 /// Hosts of the platform itself: attachments lie there, it is no link of the tenant's.
 const PLATFORM_HOSTS: [&str; 1] = ["d1edrlpyc25xu0.cloudfront.net"];
 
-/// Endings that are Indonesian or English words: a missing space behind a full stop looks like one.
-const WORD_ENDINGS: [&str; 31] = [
-    "ai", "am", "an", "as", "at", "be", "by", "de", "do", "ga", "in", "is", "it", "ke", "la", "lo",
-    "ma", "mba", "me", "my", "no", "nu", "or", "pa", "pm", "se", "si", "so", "to", "us", "mu",
+/// Endings that a bare host may have: seen without `www.` or a path, and no word of a sentence.
+const PLAIN_ENDINGS: [&str; 26] = [
+    "app", "asia", "biz", "cc", "cf", "com", "cyou", "dev", "edu", "gov", "gq", "icu", "id", "info",
+    "io", "ly", "ml", "net", "org", "sbs", "sg", "tk", "tv", "uk", "xin", "xyz",
 ];
-/// Endings that are file extensions.
-const FILE_ENDINGS: [&str; 9] = ["zip", "mov", "sh", "py", "md", "rs", "pl", "ps", "ai"];
+/// Endings that are words as well: a bare host has them when it is long or holds `-` or a digit.
+const WORD_ENDINGS: [&str; 23] = [
+    "bet", "bid", "buzz", "click", "club", "co", "fun", "ga", "link", "live", "lol", "me", "online",
+    "pro", "shop", "site", "space", "store", "to", "top", "vip", "website", "win",
+];
 
 static SHORTENERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     include_str!("../../../rules/lists/url_shorteners.txt")
@@ -239,12 +243,14 @@ impl<'t> Candidate<'t> {
         if self.has_path() {
             return true;
         }
-        if FILE_ENDINGS.contains(&ending) {
-            return false;
+        // `co.id`, `my.id`, `blogspot.com`: an ending of two parts is no word of a sentence.
+        let has_long_ending = psl::suffix_str(host).is_some_and(|suffix| suffix.contains('.'));
+        if has_long_ending || PLAIN_ENDINGS.contains(&ending) {
+            return true;
         }
-        !WORD_ENDINGS.contains(&ending)
-            || rest.contains('.')
-            || (rest.len() >= 4 && rest.contains(|c: char| c == '-' || c.is_ascii_digit()))
+        let is_marked = rest.contains(|c: char| c == '-' || c.is_ascii_digit());
+        WORD_ENDINGS.contains(&ending)
+            && (rest.contains('.') || rest.len() >= 8 || (is_marked && rest.len() >= 5))
     }
 
     /// Returns the link as written, from its scheme to the end of the chunk, without the
