@@ -107,7 +107,7 @@ impl Folder {
                 self.word.is_broken |= self.word.ends_in_ascii && is_hidden_break(character);
                 continue;
             }
-            if flags.is_part_of_flag(character, &mut characters) {
+            if flags.is_part_of_flag(character, &characters) {
                 self.end_word();
                 self.push(character);
                 continue;
@@ -203,39 +203,29 @@ impl Folder {
     }
 }
 
-/// Tells flags from letters: a run of exactly two regional indicators is a flag, any other run
+/// Tells flags from letters: a run of regional indicators is flags when it pairs up, else it
 /// spells a word.
 #[derive(Default)]
 struct FlagPairs {
-    left: usize,
     is_in_run: bool,
+    run_is_flags: bool,
 }
 
 impl FlagPairs {
     fn is_part_of_flag(
         &mut self,
         character: char,
-        rest: &mut std::iter::Peekable<std::str::Chars<'_>>,
+        rest: &std::iter::Peekable<std::str::Chars<'_>>,
     ) -> bool {
         if !is_regional_indicator(character) {
-            *self = Self::default();
+            self.is_in_run = false;
             return false;
         }
-        if self.left > 0 {
-            self.left -= 1;
-            return true;
+        if !self.is_in_run {
+            let behind = rest.clone().take_while(|next| is_regional_indicator(*next)).count();
+            *self = Self { is_in_run: true, run_is_flags: behind % 2 == 1 };
         }
-        if self.is_in_run {
-            return false;
-        }
-        self.is_in_run = true;
-        let mut ahead = rest.clone();
-        let run = 1 + ahead.by_ref().take(2).take_while(|c| is_regional_indicator(*c)).count();
-        if run == 2 {
-            self.left = 1;
-            return true;
-        }
-        false
+        self.run_is_flags
     }
 }
 
