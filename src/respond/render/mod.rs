@@ -6,8 +6,7 @@
 mod letter;
 pub mod locale;
 pub mod mask;
-#[cfg(test)]
-mod tests;
+
 
 use std::collections::BTreeMap;
 
