@@ -21,7 +21,7 @@ impl DistinctSample {
     /// Enters a value by its 64-bit hash; returns whether it belongs to the sample and was not in
     /// it yet.
     pub fn insert(&mut self, value_hash: u64) -> bool {
-        let hash = u32::try_from(value_hash >> 32).expect("32 bits are left");
+        let hash = (value_hash >> 32) as u32;
         if !self.samples(hash) {
             return false;
         }

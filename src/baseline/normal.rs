@@ -6,9 +6,9 @@ use super::distinct::DistinctSample;
 use super::novelty::Memory;
 use super::parameters::{
     DAY_SECONDS, LEVEL_KEPT_PER_HOUR, MeasureParameters, SCALE_SECONDS, TAIL_KEPT_PER_HOUR,
-    as_number, hour_of, seconds_between, start_of,
+    as_number, hour_of, start_of,
 };
-use super::rate::{Exposure, NotCounted, Rate, Verdict, level_of};
+use super::rate::{ClockStep, Exposure, NotCounted, Rate, Verdict, level_of};
 use super::season::{Bucket, LocalOffset, Season};
 use super::usual::UsualSize;
 use crate::event::EventTime;
@@ -44,6 +44,9 @@ pub struct Normal {
     days: f64,
     windows: [f64; 2],
     hours: f64,
+    /// Only saves work: what is read back starts without.
+    #[serde(skip)]
+    step: ClockStep,
     /// Absent until the first message.
     volume: Option<Box<Volume>>,
     /// Sorted by key, like the two lists behind it.
@@ -74,6 +77,7 @@ impl Normal {
             days: 0.0,
             windows: [0.0; 2],
             hours: 0.0,
+            step: ClockStep::default(),
             volume: None,
             measures: Vec::new(),
             samples: Vec::new(),
@@ -109,11 +113,12 @@ impl Normal {
             return;
         }
         let elapsed = hour_of(now) - hour_of(self.clock);
+        let step = ClockStep::new(self.clock, now);
+        self.step = step;
         if let Some(volume) = &mut self.volume {
-            volume.advance(self.clock, now, offset, messages_per_day);
+            volume.advance(&step, offset, messages_per_day);
         }
-        let seconds = seconds_between(self.clock, now);
-        extend_windows(&mut self.windows, seconds, 1.0);
+        extend_windows(&mut self.windows, step.kept, 1.0);
         if elapsed > 0 {
             let hours = as_number(elapsed);
             let level_kept = LEVEL_KEPT_PER_HOUR.powf(hours);
@@ -146,15 +151,15 @@ impl Normal {
         parameters: &MeasureParameters,
         messages: f64,
     ) {
-        let (first, now, hours) = (self.first, self.clock, self.hours);
+        let (first, now, step, hours) = (self.first, self.clock, self.step, self.hours);
         let prior = parameters.prior_per_day;
         let volume = self.volume.get_or_insert_with(|| {
             // What the silence since the account was first seen has taught.
             let mut volume = Box::new(Volume::new(first, prior));
-            volume.advance(first, now, offset, prior);
+            volume.advance(&ClockStep::new(first, now), offset, prior);
             volume
         });
-        let exposure = volume.exposure(now, hours);
+        let exposure = volume.exposure(now, step, hours);
         // A message that is too late teaches nothing; the rules' own measures report it.
         let _ = volume.rate.count(parameters, &exposure, time, messages);
     }
@@ -210,9 +215,10 @@ impl Normal {
 
     fn exposure(&self, season: bool) -> Exposure {
         match &self.volume {
-            Some(volume) if season => volume.exposure(self.clock, self.hours),
+            Some(volume) if season => volume.exposure(self.clock, self.step, self.hours),
             Some(_) | None => Exposure {
                 now: self.clock,
+                step: self.step,
                 factor: 1.0,
                 days: self.days,
                 windows: self.windows,
@@ -224,20 +230,27 @@ impl Normal {
 
 impl Volume {
     fn new(first: EventTime, prior: f64) -> Self {
-        let exposure =
-            Exposure { now: first, factor: 1.0, days: 0.0, windows: [0.0; 2], hours: 0.0 };
+        let exposure = Exposure {
+            now: first,
+            step: ClockStep::default(),
+            factor: 1.0,
+            days: 0.0,
+            windows: [0.0; 2],
+            hours: 0.0,
+        };
         let rate = Rate::new(first, &exposure, prior, None);
         Self { rate, season: Season::flat(), days: 0.0, windows: [0.0; 2], factor: 1.0 }
     }
 
-    fn exposure(&self, now: EventTime, hours: f64) -> Exposure {
-        Exposure { now, factor: self.factor, days: self.days, windows: self.windows, hours }
+    fn exposure(&self, now: EventTime, step: ClockStep, hours: f64) -> Exposure {
+        Exposure { now, step, factor: self.factor, days: self.days, windows: self.windows, hours }
     }
 
-    fn advance(&mut self, clock: EventTime, now: EventTime, offset: LocalOffset, prior: f64) {
+    fn advance(&mut self, step: &ClockStep, offset: LocalOffset, prior: f64) {
+        let (clock, now) = (step.from, step.to);
         let (open, target) = (hour_of(clock), hour_of(now));
         if open == target {
-            extend_windows(&mut self.windows, seconds_between(clock, now), self.factor);
+            extend_windows(&mut self.windows, step.kept, self.factor);
             return;
         }
         self.close_open_hour(clock, open, offset, prior);
@@ -251,14 +264,15 @@ impl Volume {
         // The loop above needs no more of the rate than its sum; here all of it catches up.
         self.rate.close_empty_hours(open + 1, target - open - 1);
         self.rate.refresh_level(self.days, prior);
-        self.rate.decay_windows(now);
+        self.rate.decay_windows(now, step);
         self.factor = self.season.factor(Bucket::of(target, offset));
-        extend_windows(&mut self.windows, seconds_between(start_of(target), now), self.factor);
+        let rest = ClockStep::new(start_of(target), now);
+        extend_windows(&mut self.windows, rest.kept, self.factor);
     }
 
     fn close_open_hour(&mut self, clock: EventTime, hour: i64, offset: LocalOffset, prior: f64) {
         let end = start_of(hour + 1);
-        extend_windows(&mut self.windows, seconds_between(clock, end), self.factor);
+        extend_windows(&mut self.windows, ClockStep::new(clock, end).kept, self.factor);
         self.rate.refresh_level(self.days, prior);
         let level = self.rate.level();
         let expected = self.rate.expected_in_hour(self.factor);
@@ -273,9 +287,7 @@ impl Volume {
         for hour in first..target {
             let bucket = Bucket::of(hour, offset);
             let factor = self.season.factor(bucket);
-            for ((window, kept), seconds) in self.windows.iter_mut().zip(kept).zip(SCALE_SECONDS) {
-                *window = *window * kept + factor * seconds / DAY_SECONDS * (1.0 - kept);
-            }
+            extend_windows(&mut self.windows, kept, factor);
             let level = level_of(sum, self.days, prior);
             self.season.learn(bucket, level, level * factor / 24.0, 0.0);
             self.days = self.days * LEVEL_KEPT_PER_HOUR + factor / 24.0;
@@ -284,10 +296,9 @@ impl Volume {
     }
 }
 
-/// Adds time to the decayed exposure of both windows.
-fn extend_windows(windows: &mut [f64; 2], seconds: f64, factor: f64) {
-    for (window, scale_seconds) in windows.iter_mut().zip(SCALE_SECONDS) {
-        let kept = (-seconds / scale_seconds).exp();
+/// Adds time, of which `kept` is left of what was before, to the decayed exposure of both windows.
+fn extend_windows(windows: &mut [f64; 2], kept: [f64; 2], factor: f64) {
+    for ((window, kept), scale_seconds) in windows.iter_mut().zip(kept).zip(SCALE_SECONDS) {
         *window = *window * kept + factor * scale_seconds / DAY_SECONDS * (1.0 - kept);
     }
 }

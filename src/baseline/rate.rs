@@ -14,10 +14,34 @@ use super::parameters::{
 use super::tail::Tail;
 use crate::event::EventTime;
 
+/// The last move of the account's clock and what it leaves of both windows, computed once for all
+/// measures that take part in the same move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ClockStep {
+    pub(super) from: EventTime,
+    pub(super) to: EventTime,
+    pub(super) kept: [f64; 2],
+}
+
+impl Default for ClockStep {
+    fn default() -> Self {
+        Self::new(EventTime::default(), EventTime::default())
+    }
+}
+
+impl ClockStep {
+    pub(super) fn new(from: EventTime, to: EventTime) -> Self {
+        let seconds = seconds_between(from, to);
+        let kept = SCALE_SECONDS.map(|scale_seconds| (-seconds / scale_seconds).exp());
+        Self { from, to, kept }
+    }
+}
+
 /// What a measure reads of the account at the time it is counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exposure {
     pub(super) now: EventTime,
+    pub(super) step: ClockStep,
     /// The season factor of the open hour; 1 without season.
     pub(super) factor: f64,
     /// Decayed days observed, in units of the mean hour's expectation.
@@ -206,7 +230,7 @@ impl Rate {
     fn catch_up(&mut self, exposure: &Exposure) {
         let open = hour_of(self.as_of);
         let elapsed = hour_of(exposure.now) - open;
-        self.decay_windows(exposure.now);
+        self.decay_windows(exposure.now, &exposure.step);
         if elapsed > 0 {
             self.close_open_hour(start_of(open), f64::from(self.factor));
             self.close_empty_hours(open + 1, elapsed - 1);
@@ -214,14 +238,16 @@ impl Rate {
     }
 
     /// Brings the windows to the account's clock, and nothing else.
-    pub(super) fn decay_windows(&mut self, now: EventTime) {
-        let seconds = seconds_between(self.as_of, now);
-        if seconds > 0.0 {
-            for (count, scale_seconds) in self.counts.iter_mut().zip(SCALE_SECONDS) {
-                *count *= (-seconds / scale_seconds).exp();
-            }
-            self.as_of = now;
+    pub(super) fn decay_windows(&mut self, now: EventTime, step: &ClockStep) {
+        if now <= self.as_of {
+            return;
         }
+        let is_same_step = step.from == self.as_of && step.to == now;
+        let kept = if is_same_step { step.kept } else { ClockStep::new(self.as_of, now).kept };
+        for (count, kept) in self.counts.iter_mut().zip(kept) {
+            *count *= kept;
+        }
+        self.as_of = now;
     }
 
     /// Returns what is expected of an hour with this season factor.
