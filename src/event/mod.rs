@@ -6,16 +6,16 @@
 pub mod decode;
 mod document;
 mod id;
-mod record;
 mod object_writer;
 mod parser;
+mod record;
 mod span;
 mod time;
 
 pub use document::{Document, DocumentError, Kind, Value};
 pub use id::{AccountId, EventId, InvalidId, Offset, Position, ShardId, TopicIndex};
-pub use record::RawRecord;
 pub use object_writer::ObjectWriter;
+pub use record::RawRecord;
 pub use span::{InvalidTimeSpan, TimeSpan};
 pub use time::EventTime;
 

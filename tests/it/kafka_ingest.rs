@@ -118,16 +118,15 @@ impl Instance {
         let stop = CancellationToken::new();
         let metrics = Metrics::new(&Registry::new()).unwrap();
         let has_letters = settings.dead_letter.target != DeadLetterTarget::Topic("none".to_owned());
-        let letters = has_letters.then(|| {
-            Arc::new(DeadLetters::open(settings, metrics.clone(), stop.clone()).unwrap())
-        });
+        let letters = has_letters
+            .then(|| Arc::new(DeadLetters::open(settings, metrics.clone(), stop.clone()).unwrap()));
         let seen = Shared::default();
         let (for_workers, for_resume, for_readiness) =
             (Arc::clone(&seen), Arc::clone(&seen), Arc::clone(&seen));
-        let topics = topics.iter().zip(0..).map(|(name, index)| InputTopic {
-            index: TopicIndex(index),
-            name: (*name).to_owned(),
-        });
+        let topics = topics
+            .iter()
+            .zip(0..)
+            .map(|(name, index)| InputTopic { index: TopicIndex(index), name: (*name).to_owned() });
         let wiring = Wiring {
             topics: topics.collect(),
             resume: Box::new(move |shard| {
@@ -226,8 +225,7 @@ fn reading_goes_on_at_the_stored_offset_whatever_kafka_has_committed() {
     second.wait_for_records(2);
     assert_eq!(second.payloads(), ["3", "4"]);
     let backlog = second.seen.lock().unwrap().assigned[0].1[&TopicIndex(0)];
-    let expected =
-        Backlog { resume: Offset(3), end: Offset(5), started_at: StartedAt::Stored };
+    let expected = Backlog { resume: Offset(3), end: Offset(5), started_at: StartedAt::Stored };
     assert_eq!(backlog, expected);
     second.stop().unwrap();
 }
@@ -243,9 +241,7 @@ fn partitions_of_all_topics_move_together_and_what_was_done_is_committed_before(
         }
         let names = [topics[0].as_str(), topics[1].as_str()];
         let mut config = settings(&brokers, &name);
-        config
-            .client
-            .insert("group.protocol".to_owned(), satpam::secret::Secret::new(protocol));
+        config.client.insert("group.protocol".to_owned(), satpam::secret::Secret::new(protocol));
         let first = Instance::start(&config, &names);
         for partition in 0..4 {
             kafka::produce(&brokers, names[0], partition, &[b"x", b"y"]);
