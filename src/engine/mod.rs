@@ -6,6 +6,7 @@
 mod account;
 mod evidence;
 mod merge;
+mod metrics;
 mod outcome;
 mod profile;
 mod recent;
@@ -15,6 +16,7 @@ mod step;
 
 pub use account::{Account, UnreadableAccount};
 pub use merge::{Incoming, Merge};
+pub use metrics::Metrics;
 pub use outcome::{EventOutcome, Outcome};
 pub use rules::Rules;
 pub use shard::{AccountSource, NoAccounts, Shard};

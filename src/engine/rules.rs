@@ -15,7 +15,7 @@ pub struct Rules {
     /// Whether link domains are needed before the rules run.
     pub(super) needs_seen: bool,
     /// Whether a correlation keeps its state with the shard rather than with an account.
-    pub(super) has_shard_state: bool,
+    has_shard_state: bool,
 }
 
 impl Rules {
@@ -39,6 +39,11 @@ impl Rules {
             RuleIndex::Detection(index) => &self.rulebook.detections[index.0 as usize].meta,
             RuleIndex::Correlation(index) => &self.rulebook.correlations[index.0 as usize].meta,
         }
+    }
+
+    /// Returns whether a correlation keeps its state with the shard rather than with an account.
+    pub fn has_shard_state(&self) -> bool {
+        self.has_shard_state
     }
 
     /// Returns whether a match of the rule counts by itself.

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 pub use map::{InvalidMap, MapPaths};
 pub use rejection::{HeadField, InvalidHead, Rejection, RejectionReason};
 
-use super::{Document, Event, EventTime, Position, RawRecord, TimeSpan, Value};
+use super::{Document, Event, Position, RawRecord, TimeSpan, Value};
 
 /// What the records of a topic look like. Written as a word, or as `map: {envelope: source}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
