@@ -40,7 +40,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
     let channel = root.get("channel");
     let app_code = app_code(root);
     let source = channel.and_then(|channel| channel.get("source")).and_then(Value::as_str);
-    let from_whom = sender(root, message, from, app_code, source);
+    let author = sender(root, message, from, app_code, source);
     let id = read::first_id(message, &["id_str", "id", "unique_temp_id"]);
 
     Ok(ObjectWriter::build(|envelope| {
@@ -48,7 +48,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
             Some(id) => envelope.text("id", id),
             None => envelope.text("id", &record.minted_id()),
         }
-        envelope.text("type", from_whom.event_type);
+        envelope.text("type", author.event_type);
         if let Some(time) = time(message) {
             envelope.value("time", time);
         }
@@ -57,7 +57,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
                 account.value("app_code", app_code);
             }
         });
-        envelope.object("actor", |actor| write_actor(actor, from, from_whom));
+        envelope.object("actor", |actor| write_actor(actor, from, author));
         envelope.object("channel", |out| {
             for key in ["id", "source", "name"] {
                 copy(out, key, channel.and_then(|channel| read::present(channel, key)));
@@ -69,7 +69,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
                 if let Some(id) = read::first_id(room, &["id_str", "id"]) {
                     out.text("room_id", &id);
                 }
-                if let Some(recipient) = recipient(room).filter(|_| from_whom.role != "customer") {
+                if let Some(recipient) = recipient(room).filter(|_| author.role != "customer") {
                     out.text("recipient", recipient);
                 }
             }
