@@ -36,7 +36,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
     let payload = object(root.get("payload"), "payload")?;
     let message = object(payload.get("message"), "payload.message")?;
     let from = payload.get("from");
-    let room = payload.get("room");
+    let chat_room = payload.get("room");
     let channel = root.get("channel");
     let app_code = app_code(root);
     let source = channel.and_then(|channel| channel.get("source")).and_then(Value::as_str);
@@ -65,7 +65,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
         });
         envelope.object("message", |out| {
             write_message(out, message, id.as_deref());
-            if let Some(room) = room {
+            if let Some(room) = chat_room {
                 if let Some(id) = read::first_id(room, &["id_str", "id"]) {
                     out.text("room_id", &id);
                 }
