@@ -37,10 +37,16 @@ pub struct Circuit {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: WallTime },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: WallTime,
+    },
     /// One probe is on its way; if it is never heard of, another may go at `until`.
-    Probing { until: WallTime },
+    Probing {
+        until: WallTime,
+    },
 }
 
 impl Circuit {

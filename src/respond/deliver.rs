@@ -31,7 +31,10 @@ const ERROR_MAX: usize = 500;
 enum Step {
     Done(Vec<UserOutcome>),
     Accepted(TimeSpan),
-    Failed { error: DeliverError, outcome: Vec<UserOutcome> },
+    Failed {
+        error: DeliverError,
+        outcome: Vec<UserOutcome>,
+    },
     Hold(crate::store::HoldReason),
     Record(String),
     Refuse(String),
@@ -67,12 +70,7 @@ pub(super) async fn deliver(shared: &Arc<Shared>, entry: OutboxEntry, sink: Sink
 }
 
 /// Writes what became of an entry, and what follows from it.
-fn settle(
-    shared: &Shared,
-    entry: &OutboxEntry,
-    step: Step,
-    sink: Sink,
-) -> Result<(), StoreError> {
+fn settle(shared: &Shared, entry: &OutboxEntry, step: Step, sink: Sink) -> Result<(), StoreError> {
     let now = shared.now();
     let mut changed = entry.clone();
     let outcome = apply(shared, &mut changed, step, now);
@@ -330,9 +328,7 @@ async fn action(
     };
     if guard::draws_budget(kind) {
         shared
-            .blocking(move |shared| {
-                shared.change_state(|state| state.budget.draw(&account, now))
-            })
+            .blocking(move |shared| shared.change_state(|state| state.budget.draw(&account, now)))
             .await?;
     }
     let id = entry.planned.id;
@@ -385,10 +381,7 @@ async fn conclude(
                 })
                 .await?;
             let reason = "the platform forgot an action that it had accepted".to_owned();
-            Step::Failed {
-                error: DeliverError::Later { reason, after: None },
-                outcome: Vec::new(),
-            }
+            Step::Failed { error: DeliverError::Later { reason, after: None }, outcome: Vec::new() }
         }
         Err(error) => Step::Failed { error, outcome: Vec::new() },
     })
@@ -471,7 +464,9 @@ async fn staff(
         }
         StaffMail::ApprovalNeeded => Place::Reply,
     };
-    if kind == StaffMail::ApprovalNeeded && told_by_another(shared, entry, "staff", &actions).await? {
+    if kind == StaffMail::ApprovalNeeded
+        && told_by_another(shared, entry, "staff", &actions).await?
+    {
         return Ok(Step::Record("told in the mail about another action".to_owned()));
     }
     let facts = StaffFacts {
@@ -682,9 +677,9 @@ async fn post(
             DeliveryKind::TenantMail(TenantMail::AllClear | TenantMail::FalseAlarm) => {
                 Importance::Normal
             }
-            DeliveryKind::TenantMail(_)
-            | DeliveryKind::StaffMail(_)
-            | DeliveryKind::Action(_) => Importance::High,
+            DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_) | DeliveryKind::Action(_) => {
+                Importance::High
+            }
         },
     };
     let mut outcome = entry.outcome.clone();

@@ -62,10 +62,8 @@ impl Mailer {
     /// Prepares the connection; nothing is sent and nobody is asked yet.
     pub fn new(settings: &EmailSettings) -> Result<Self, SetupError> {
         let mailbox = |text: &str| {
-            text.parse::<Mailbox>().map_err(|source| SetupError::Address {
-                address: text.to_owned(),
-                source,
-            })
+            text.parse::<Mailbox>()
+                .map_err(|source| SetupError::Address { address: text.to_owned(), source })
         };
         let from = mailbox(&settings.from)?;
         let envelope_from = match &settings.envelope_from {
@@ -107,9 +105,11 @@ impl Mailer {
                 .map_err(|error| DeliverError::Refused(format!("not a mail address: {error}")))
         };
         let to = address(recipient)?;
-        let envelope =
-            lettre::address::Envelope::new(Some(self.envelope_from.clone()), vec![to.email.clone()])
-                .map_err(|error| DeliverError::Refused(error.to_string()))?;
+        let envelope = lettre::address::Envelope::new(
+            Some(self.envelope_from.clone()),
+            vec![to.email.clone()],
+        )
+        .map_err(|error| DeliverError::Refused(error.to_string()))?;
         let host = self.from.email.domain();
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -203,8 +203,7 @@ fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransport<Tokio1Execut
         .timeout(Some(settings.timeout.to_std()))
         .pool_config(PoolConfig::new().max_size(8));
     if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-        builder =
-            builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+        builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
     }
     Ok(builder.build())
 }

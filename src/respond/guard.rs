@@ -122,7 +122,8 @@ impl Budget {
     /// Returns what is left at `now` on a platform where `accounts_seen` accounts are known.
     pub fn left(&self, settings: BudgetSettings, accounts_seen: u64, now: WallTime) -> BudgetLeft {
         let since = |span: i64| {
-            let count = self.draws.iter().filter(|(at, _)| now.0.saturating_sub(at.0) < span).count();
+            let count =
+                self.draws.iter().filter(|(at, _)| now.0.saturating_sub(at.0) < span).count();
             u64::try_from(count).unwrap_or(u64::MAX)
         };
         let (hour, day) = (since(HOUR), since(DAY));
@@ -158,9 +159,7 @@ impl Budget {
     }
 
     fn has_drawn(&self, account: &AccountId, now: WallTime) -> bool {
-        self.draws
-            .iter()
-            .any(|(at, drawn)| drawn == account && now.0.saturating_sub(at.0) < DAY)
+        self.draws.iter().any(|(at, drawn)| drawn == account && now.0.saturating_sub(at.0) < DAY)
     }
 }
 
@@ -292,9 +291,8 @@ mod tests {
                             budget,
                             now: NOW,
                         };
-                        let fresh_yes = decision
-                            .as_ref()
-                            .is_some_and(|d| d.approved && NOW.0 - d.at.0 <= HOUR);
+                        let fresh_yes =
+                            decision.as_ref().is_some_and(|d| d.approved && NOW.0 - d.at.0 <= HOUR);
                         let said_no = decision.as_ref().is_some_and(|d| !d.approved);
                         let switched_off = mode == Mode::Off || mode == Mode::Shadow;
                         let expected = if switched_off {

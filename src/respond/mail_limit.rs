@@ -54,7 +54,12 @@ pub enum MailAnswer {
 
 impl MailLedger {
     /// Asks for one mail to `account`.
-    pub fn ask(&self, settings: MailLimitSettings, account: &AccountId, now: WallTime) -> MailAnswer {
+    pub fn ask(
+        &self,
+        settings: MailLimitSettings,
+        account: &AccountId,
+        now: WallTime,
+    ) -> MailAnswer {
         let recent = |times: &[WallTime], span: i64| {
             times.iter().filter(|at| now.0.saturating_sub(at.0) < span).count()
         };

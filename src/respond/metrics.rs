@@ -32,9 +32,8 @@ const LATENCY: [f64; 14] =
 const RESET_OUTCOMES: [&str; 6] =
     ["succeeded", "failed", "refused_budget", "dry_run", "awaiting_approval", "refused"];
 const ROLES: [&str; 5] = ["admin", "supervisor", "agent", "other", "all"];
-const CODES: [&str; 12] = [
-    "200", "201", "202", "404", "409", "422", "429", "2xx", "3xx", "4xx", "5xx", "error",
-];
+const CODES: [&str; 12] =
+    ["200", "201", "202", "404", "409", "422", "429", "2xx", "3xx", "4xx", "5xx", "error"];
 const ENDPOINTS: [&str; 3] = ["request", "poll", "undo"];
 const ACTION_OUTCOMES: [&str; 5] = ["done", "held", "recorded", "parked", "refused"];
 

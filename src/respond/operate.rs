@@ -108,8 +108,7 @@ impl Operator {
 
     /// Asks the platform to take a finished action back.
     pub async fn undo(&self, id: OutboxId, by: Person) -> Result<OutboxEntry, OperateError> {
-        let found =
-            self.shared.blocking(move |shared| shared.store.outbox().get(id)).await?;
+        let found = self.shared.blocking(move |shared| shared.store.outbox().get(id)).await?;
         let entry = found.ok_or(OperateError::Unknown(id))?;
         let finished = entry.status == OutboxStatus::Done
             && matches!(entry.planned.kind, DeliveryKind::Action(_));

@@ -259,7 +259,9 @@ async fn read(mut response: reqwest::Response, now: WallTime) -> Result<Answer, 
     };
     match status {
         StatusCode::OK | StatusCode::CREATED => match reply {
-            Some(Reply { status: ReplyStatus::Done, users, .. }) => Ok(Answer::Done(outcomes(users))),
+            Some(Reply { status: ReplyStatus::Done, users, .. }) => {
+                Ok(Answer::Done(outcomes(users)))
+            }
             Some(Reply { status: ReplyStatus::Accepted, .. }) => Ok(Answer::Accepted(after)),
             Some(Reply { status: ReplyStatus::Failed, .. }) => Err(DeliverError::Refused(detail())),
             None => Err(DeliverError::Later {
@@ -276,9 +278,7 @@ async fn read(mut response: reqwest::Response, now: WallTime) -> Result<Answer, 
         ))),
         StatusCode::TOO_MANY_REQUESTS => Err(DeliverError::Later { reason: detail(), after }),
         StatusCode::REQUEST_TIMEOUT => Err(DeliverError::Unreachable { reason: detail(), after }),
-        _ if status.is_server_error() => {
-            Err(DeliverError::Unreachable { reason: detail(), after })
-        }
+        _ if status.is_server_error() => Err(DeliverError::Unreachable { reason: detail(), after }),
         _ => Err(DeliverError::Refused(detail())),
     }
 }

@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn the_last_try_gives_up() {
-        for (attempts, again) in [(28, true), (29, true), (30, false), (31, false), (u32::MAX, false)] {
+        for (attempts, again) in
+            [(28, true), (29, true), (30, false), (31, false), (u32::MAX, false)]
+        {
             assert_eq!(wait(attempts, None).is_some(), again, "try {attempts}");
         }
     }

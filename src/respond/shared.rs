@@ -14,7 +14,7 @@ use super::guard::Budget;
 use super::mail_limit::MailLedger;
 use super::platform::Platform;
 use super::render::Templates;
-use super::{Figures, Metrics, SetupError, Settings, Sink};
+use super::{Figures, Metrics, Settings, SetupError, Sink};
 use crate::clock::{Clock, WallTime};
 use crate::event::TimeSpan;
 use crate::incident::{DeliveryKind, IncidentId, OutboxId};

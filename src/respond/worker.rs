@@ -69,10 +69,8 @@ impl Dispatcher {
         }
         let now = self.shared.now();
         self.sweep(now).await?;
-        let due = self
-            .shared
-            .blocking(move |shared| shared.store.outbox().due(now, PASS_MAX))
-            .await?;
+        let due =
+            self.shared.blocking(move |shared| shared.store.outbox().due(now, PASS_MAX)).await?;
         self.measure(&due, now);
         let crowded = due.len() == PASS_MAX;
         for entry in due {
@@ -175,8 +173,7 @@ impl Dispatcher {
         self.shared
             .blocking(move |shared| {
                 let list = |status| {
-                    let filter =
-                        OutboxFilter { statuses: vec![status], ..OutboxFilter::default() };
+                    let filter = OutboxFilter { statuses: vec![status], ..OutboxFilter::default() };
                     shared.store.outbox().list(&filter, SWEEP_MAX)
                 };
                 let held = list(OutboxStatus::Held(HoldReason::Mode))?;

@@ -249,10 +249,7 @@ fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
                 });
             }
             [] => {
-                return Err(StoreError::Damaged {
-                    key: "format".to_owned(),
-                    what: "it is empty",
-                });
+                return Err(StoreError::Damaged { key: "format".to_owned(), what: "it is empty" });
             }
         },
         None if meta.is_empty() && sled.tree_names().len() <= 2 => {
@@ -279,11 +276,8 @@ fn check_format(sled: &sled::Db) -> Result<(), StoreError> {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.with_file_name(name))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(path.with_file_name(name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),

@@ -35,11 +35,7 @@ impl Incidents {
     }
 
     /// Returns at most `limit` incidents, the latest opened first.
-    pub fn list(
-        &self,
-        filter: &IncidentFilter,
-        limit: usize,
-    ) -> Result<Vec<Incident>, StoreError> {
+    pub fn list(&self, filter: &IncidentFilter, limit: usize) -> Result<Vec<Incident>, StoreError> {
         let mut rows: Vec<(EventTime, ShardId, IncidentId)> = Vec::new();
         let prefixes = match &filter.account {
             Some(account) => vec![layout::incidents_by_account(account)],

@@ -54,8 +54,7 @@ pub(super) fn verify(database: &Database) -> Result<Verified, StoreError> {
     if let Err(error) = database.verify_pages() {
         verified.problems.push(error.to_string());
     }
-    let mut trees: Vec<String> =
-        database.shards()?.into_iter().map(layout::shard_tree).collect();
+    let mut trees: Vec<String> = database.shards()?.into_iter().map(layout::shard_tree).collect();
     trees.extend([layout::META, layout::AUDIT, layout::RESPOND].map(str::to_owned));
     for name in trees {
         let is_audit = name == layout::AUDIT;
@@ -99,9 +98,7 @@ pub(super) fn dump(database: &Database) -> Result<String, StoreError> {
                     continue;
                 }
                 let line = match key.first() {
-                    Some(&layout::INCIDENT) => {
-                        json(&envelope::decode::<Incident>(&key, &value)?)
-                    }
+                    Some(&layout::INCIDENT) => json(&envelope::decode::<Incident>(&key, &value)?),
                     Some(&layout::OUTBOX) => {
                         json(&envelope::decode::<OutboxEntry>(&key, &value)?.planned)
                     }

@@ -110,7 +110,11 @@ impl Outbox {
     }
 
     /// Returns at most `limit` entries, the latest planned first.
-    pub fn list(&self, filter: &OutboxFilter, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+    pub fn list(
+        &self,
+        filter: &OutboxFilter,
+        limit: usize,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
         let mut prefixes: Vec<[u8; 2]> = if filter.statuses.is_empty() {
             ALL_STATUSES.map(layout::outbox_by_status).to_vec()
         } else {

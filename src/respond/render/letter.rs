@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -100,9 +101,12 @@ impl Templates {
         });
         for (name, embedded) in EMBEDDED {
             let source = match folder.map(|folder| folder.join(name)) {
-                Some(path) if path.exists() => std::fs::read_to_string(&path).map_err(|source| {
-                    RenderError::Read { path: path.display().to_string(), source }
-                })?,
+                Some(path) if path.exists() => {
+                    std::fs::read_to_string(&path).map_err(|source| RenderError::Read {
+                        path: path.display().to_string(),
+                        source,
+                    })?
+                }
                 Some(_) | None => embedded.to_owned(),
             };
             environment
@@ -119,12 +123,10 @@ impl Templates {
         language: &'static str,
         context: &impl Serialize,
     ) -> Result<Letter, RenderError> {
-        let fail =
-            |source| RenderError::Template { template: template.to_owned(), source };
+        let fail = |source| RenderError::Template { template: template.to_owned(), source };
         let wording = self.environment.get_template(template).map_err(fail)?;
-        let mut captured = wording
-            .render_captured(minijinja::Value::from_serialize(context))
-            .map_err(fail)?;
+        let mut captured =
+            wording.render_captured(minijinja::Value::from(Serde(context))).map_err(fail)?;
         let known = wording.source();
         let mut block = |name: &str| -> Result<String, RenderError> {
             if !known.contains(&format!("block {name} ")) {
@@ -154,7 +156,8 @@ impl Templates {
             .environment
             .get_template("letter.html")
             .and_then(|template| {
-                template.render(minijinja::context! { subject => subject, letters => letters })
+                template
+                    .render(minijinja::context! { subject => &subject, letters => Serde(letters) })
             })
             .map_err(fail)?;
         let texts: Vec<String> = letters.iter().map(Letter::text).collect();

@@ -48,8 +48,18 @@ pub fn number(language: Language, value: u64) -> String {
 }
 
 const MONTHS_ID: [&str; 12] = [
-    "Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September",
-    "Oktober", "November", "Desember",
+    "Januari",
+    "Februari",
+    "Maret",
+    "April",
+    "Mei",
+    "Juni",
+    "Juli",
+    "Agustus",
+    "September",
+    "Oktober",
+    "November",
+    "Desember",
 ];
 const MONTHS_EN: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -84,11 +94,13 @@ pub fn span(language: Language, zone: &TimeZone, from: i64, to: i64) -> String {
     text
 }
 
-fn zoned(zone: &TimeZone, millis: i64) -> jiff::Zoned {
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone())
+fn zoned(zone: &TimeZone, millis: i64) -> jiff::ZonedDateTime {
+    Timestamp::from_millisecond(millis)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_zoned_datetime(zone.clone())
 }
 
-fn date(language: Language, zoned: &jiff::Zoned) -> String {
+fn date(language: Language, zoned: &jiff::ZonedDateTime) -> String {
     let months = match language {
         Language::Indonesian => MONTHS_ID,
         Language::English => MONTHS_EN,
@@ -97,7 +109,7 @@ fn date(language: Language, zoned: &jiff::Zoned) -> String {
     format!("{} {} {},", zoned.day(), months[month - 1], zoned.year())
 }
 
-fn clock(language: Language, zoned: &jiff::Zoned) -> String {
+fn clock(language: Language, zoned: &jiff::ZonedDateTime) -> String {
     let separator = match language {
         Language::Indonesian => '.',
         Language::English => ':',
@@ -106,7 +118,7 @@ fn clock(language: Language, zoned: &jiff::Zoned) -> String {
 }
 
 /// The zone's short name (`WIB`; nothing where it has only an offset) and the offset.
-fn place(zoned: &jiff::Zoned) -> String {
+fn place(zoned: &jiff::ZonedDateTime) -> String {
     let name = zoned.strftime("%Z").to_string();
     let offset = zoned.strftime("UTC%:z").to_string();
     if name.starts_with(['+', '-']) { format!("({offset})") } else { format!("{name} ({offset})") }
@@ -130,11 +142,27 @@ mod tests {
     fn times_name_the_zone_and_its_offset() {
         let at = 1_795_489_440_000;
         for (name, indonesian, english) in [
-            ("Asia/Jakarta", "24 November 2026, 10.04 WIB (UTC+07:00)", "24 Nov 2026, 10:04 WIB (UTC+07:00)"),
-            ("Asia/Makassar", "24 November 2026, 11.04 WITA (UTC+08:00)", "24 Nov 2026, 11:04 WITA (UTC+08:00)"),
-            ("Asia/Jayapura", "24 November 2026, 12.04 WIT (UTC+09:00)", "24 Nov 2026, 12:04 WIT (UTC+09:00)"),
+            (
+                "Asia/Jakarta",
+                "24 November 2026, 10.04 WIB (UTC+07:00)",
+                "24 Nov 2026, 10:04 WIB (UTC+07:00)",
+            ),
+            (
+                "Asia/Makassar",
+                "24 November 2026, 11.04 WITA (UTC+08:00)",
+                "24 Nov 2026, 11:04 WITA (UTC+08:00)",
+            ),
+            (
+                "Asia/Jayapura",
+                "24 November 2026, 12.04 WIT (UTC+09:00)",
+                "24 Nov 2026, 12:04 WIT (UTC+09:00)",
+            ),
             ("Asia/Dubai", "24 November 2026, 07.04 (UTC+04:00)", "24 Nov 2026, 07:04 (UTC+04:00)"),
-            ("Mars/Olympus", "24 November 2026, 10.04 WIB (UTC+07:00)", "24 Nov 2026, 10:04 WIB (UTC+07:00)"),
+            (
+                "Mars/Olympus",
+                "24 November 2026, 10.04 WIB (UTC+07:00)",
+                "24 Nov 2026, 10:04 WIB (UTC+07:00)",
+            ),
         ] {
             assert_eq!(time(Language::Indonesian, &zone(name), at), indonesian);
             assert_eq!(time(Language::English, &zone(name), at), english);

@@ -8,7 +8,8 @@ const QUOTE_MAX: usize = 120;
 pub fn clean(text: &str) -> String {
     let mut cleaned = String::new();
     let mut length = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()) {
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
+    {
         let mut visible = word.chars().filter(|c| !is_invisible(*c)).peekable();
         if visible.peek().is_some() && !cleaned.is_empty() {
             cleaned.push(' ');
@@ -84,7 +85,8 @@ pub fn mask_digits(text: &str) -> String {
         let mut end = start;
         let mut digits = Vec::new();
         while end < characters.len()
-            && (characters[end].is_ascii_digit() || matches!(characters[end], '-' | ' ' | '(' | ')'))
+            && (characters[end].is_ascii_digit()
+                || matches!(characters[end], '-' | ' ' | '(' | ')'))
         {
             if characters[end].is_ascii_digit() {
                 digits.push(end);

@@ -6,7 +6,8 @@
 mod letter;
 pub mod locale;
 pub mod mask;
-
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,7 @@ use serde::Serialize;
 
 pub use letter::{Mail, RenderError, Templates};
 
-use crate::incident::{
-    DeliveryKind, Incident, Planned, StaffMail, TenantMail,
-};
+use crate::incident::{DeliveryKind, Incident, Planned, StaffMail, TenantMail};
 use crate::rulebook::{ActionKind, Credential};
 use crate::store::{HoldReason, OutboxEntry, OutboxStatus};
 use letter::Letter;
@@ -256,10 +255,9 @@ fn role_rank(role: &str) -> usize {
 fn held_kind(entry: &OutboxEntry) -> Option<&'static str> {
     match (entry.planned.kind, entry.status) {
         (DeliveryKind::Action(kind), OutboxStatus::Held(_)) => Some(kind.as_str()),
-        (
-            DeliveryKind::Action(_) | DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_),
-            _,
-        ) => None,
+        (DeliveryKind::Action(_) | DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_), _) => {
+            None
+        }
     }
 }
 
@@ -425,7 +423,9 @@ fn contributions(
                 evidence: one
                     .evidence
                     .iter()
-                    .map(|(field, value)| format!("{} = {}", mask::clean(field), mask::quote(value)))
+                    .map(|(field, value)| {
+                        format!("{} = {}", mask::clean(field), mask::quote(value))
+                    })
                     .collect(),
             }
         })
@@ -494,4 +494,3 @@ pub fn support_mail(
     let letter: Letter = templates.letter("support.en.txt", "en", &context)?;
     templates.lay_out(&[letter])
 }
-
