@@ -58,6 +58,7 @@ fn incident(language: Option<&str>) -> Incident {
             recipients: 98_000,
             templates: vec!["promo_123".into()],
             hosts: vec!["hadiah-gratis.example".into()],
+            ..Impact::default()
         },
         language: language.map(Into::into),
         timezone: "Asia/Jakarta".into(),
