@@ -62,7 +62,7 @@ pub fn after_failure(
     let wait = if asked > own {
         asked.saturating_add(spread(id, attempts, asked / 10))
     } else {
-        own - own / 5 + spread(id, attempts, own / 5 * 2)
+        (own - own / 5).saturating_add(spread(id, attempts, own / 5 * 2))
     };
     Next::TryAt(WallTime(now.0.saturating_add(wait.max(1))))
 }
