@@ -13,8 +13,8 @@ use super::{
 use crate::clock::WallTime;
 use crate::event::{AccountId, EventId, EventTime, Offset, ShardId, TopicIndex};
 use crate::incident::{
-    Actor, ApprovalReason, Contribution, DeliveryKind, Impact, Incident, IncidentId,
-    IncidentState, OutboxId, Planned, Stage, Verdict,
+    Actor, ApprovalReason, Contribution, DeliveryKind, Impact, Incident, IncidentId, IncidentState,
+    OutboxId, Planned, Stage, Verdict,
 };
 use crate::rulebook::{ActionKind, Credential};
 
@@ -133,8 +133,7 @@ fn what_was_committed_is_there_after_reopening() {
     let shard = store.shard(ShardId(3));
     assert_eq!(store.dump().unwrap(), before);
     assert_eq!(store.shards().unwrap(), [ShardId(3)]);
-    let offsets: BTreeMap<_, _> =
-        [(TopicIndex(0), Offset(10)), (TopicIndex(1), Offset(10))].into();
+    let offsets: BTreeMap<_, _> = [(TopicIndex(0), Offset(10)), (TopicIndex(1), Offset(10))].into();
     assert_eq!(shard.resume_offsets().unwrap(), offsets);
     assert_eq!(shard.account(&account("a5")).unwrap(), Some(state(10)));
     assert_eq!(shard.account(&account("nobody")).unwrap(), None);
@@ -443,9 +442,7 @@ fn fill_and_recover(folder: &Path) {
         size -= 4096;
     }
     let large = Batch {
-        accounts: (0..4000)
-            .map(|i| (account(&format!("a{i}")), state(i64::from(i))))
-            .collect(),
+        accounts: (0..4000).map(|i| (account(&format!("a{i}")), state(i64::from(i)))).collect(),
         shard_state: Some(state(2)),
         ..Batch::default()
     };
@@ -556,7 +553,8 @@ fn golden<T>(name: &str, value: &T)
 where
     T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
 {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/store/v1/{name}.bin"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/store/v1/{name}.bin"));
     let key = name.as_bytes();
     let bytes = envelope::encode(key, value);
     if std::env::var_os("UPDATE").is_some() {

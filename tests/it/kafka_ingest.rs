@@ -118,16 +118,15 @@ impl Instance {
         let stop = CancellationToken::new();
         let metrics = Metrics::new(&Registry::new()).unwrap();
         let has_letters = settings.dead_letter.target != DeadLetterTarget::Topic("none".to_owned());
-        let letters = has_letters.then(|| {
-            Arc::new(DeadLetters::open(settings, metrics.clone(), stop.clone()).unwrap())
-        });
+        let letters = has_letters
+            .then(|| Arc::new(DeadLetters::open(settings, metrics.clone(), stop.clone()).unwrap()));
         let seen = Shared::default();
         let (for_workers, for_resume, for_readiness) =
             (Arc::clone(&seen), Arc::clone(&seen), Arc::clone(&seen));
-        let topics = topics.iter().zip(0..).map(|(name, index)| InputTopic {
-            index: TopicIndex(index),
-            name: (*name).to_owned(),
-        });
+        let topics = topics
+            .iter()
+            .zip(0..)
+            .map(|(name, index)| InputTopic { index: TopicIndex(index), name: (*name).to_owned() });
         let wiring = Wiring {
             topics: topics.collect(),
             resume: Box::new(move |shard| {
@@ -226,8 +225,7 @@ fn reading_goes_on_at_the_stored_offset_whatever_kafka_has_committed() {
     second.wait_for_records(2);
     assert_eq!(second.payloads(), ["3", "4"]);
     let backlog = second.seen.lock().unwrap().assigned[0].1[&TopicIndex(0)];
-    let expected =
-        Backlog { resume: Offset(3), end: Offset(5), started_at: StartedAt::Stored };
+    let expected = Backlog { resume: Offset(3), end: Offset(5), started_at: StartedAt::Stored };
     assert_eq!(backlog, expected);
     second.stop().unwrap();
 }
@@ -243,9 +241,7 @@ fn partitions_of_all_topics_move_together_and_what_was_done_is_committed_before(
         }
         let names = [topics[0].as_str(), topics[1].as_str()];
         let mut config = settings(&brokers, &name);
-        config
-            .client
-            .insert("group.protocol".to_owned(), satpam::secret::Secret::new(protocol));
+        config.client.insert("group.protocol".to_owned(), satpam::secret::Secret::new(protocol));
         let first = Instance::start(&config, &names);
         for partition in 0..4 {
             kafka::produce(&brokers, names[0], partition, &[b"x", b"y"]);
@@ -280,7 +276,7 @@ fn a_broken_record_reaches_the_dead_letter_topic_whole_and_the_next_one_arrives(
     let dead = format!("{topic}-dead");
     kafka::create_topic(&brokers, &topic, 1, &[("max.message.bytes", "1000000")]);
     kafka::create_topic(&brokers, &dead, 1, &[("max.message.bytes", "100000")]);
-    let large = [b"broken large ".as_slice(), &vec![b'x'; 300_000]].concat();
+    let large = [b"broken large ".as_slice(), &incompressible(300_000)].concat();
     kafka::produce(&brokers, &topic, 0, &[b"broken \xff", &large, b"good"]);
     let mut config = settings(&brokers, &topic);
     config.dead_letter.target = DeadLetterTarget::Topic(dead.clone());
@@ -309,6 +305,17 @@ fn a_broken_record_reaches_the_dead_letter_topic_whole_and_the_next_one_arrives(
     instance.stop().unwrap();
     assert_eq!(metrics.dead_letters.with_label_values(&["not_json"]).get(), 2);
     assert_eq!(metrics.dead_letters_pending.get(), 0);
+}
+
+/// Bytes that do not shrink on their way: the producer compresses.
+fn incompressible(count: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let step = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(step).take(count).collect()
 }
 
 #[test]
