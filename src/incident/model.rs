@@ -137,6 +137,8 @@ pub struct Impact {
     pub broadcasts: u64,
     /// Sum of the broadcasts' `recipient_count`.
     pub recipients: u64,
+    /// Ids of the broadcasts counted, at most 64: creation and start of one job count once.
+    pub jobs: Vec<Arc<str>>,
     /// Names of templates, at most 8.
     pub templates: Vec<Arc<str>>,
     /// Link hosts not seen before, at most 8.
