@@ -1,6 +1,7 @@
 //! What a checkpoint and an urgent commit cost, each until it is on the disk.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::Registry;
 use satpam::event::{AccountId, Offset, ShardId, TopicIndex};
@@ -17,13 +18,10 @@ const STATE_BYTES: usize = 300;
 fn checkpoint(bencher: divan::Bencher<'_, '_>, accounts: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let shard = shard(folder.path());
-    let mut number = 0;
+    let number = AtomicI64::new(0);
     bencher
         .counter(divan::counter::ItemsCount::new(accounts))
-        .with_inputs(|| {
-            number += 1;
-            batch(accounts, number)
-        })
+        .with_inputs(|| batch(accounts, number.fetch_add(1, Ordering::Relaxed)))
         .bench_refs(|batch| shard.commit(batch).expect("the disk has room"));
 }
 
@@ -33,12 +31,9 @@ fn urgent_commit(bencher: divan::Bencher<'_, '_>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let shard = shard(folder.path());
     let _ = shard.commit(&batch(20_000, 0)).expect("the disk has room");
-    let mut number = 0;
+    let number = AtomicI64::new(0);
     bencher
-        .with_inputs(|| {
-            number += 1;
-            batch(1, number)
-        })
+        .with_inputs(|| batch(1, number.fetch_add(1, Ordering::Relaxed)))
         .bench_refs(|batch| shard.commit(batch).expect("the disk has room"));
 }
 

@@ -105,8 +105,7 @@ impl Metrics {
                 "Dead letters that wait to be written.",
             )?,
         };
-        metrics.register(registry)?;
-        Ok(metrics)
+        metrics.register(registry).map(|()| metrics)
     }
 
     fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {

@@ -6,3 +6,4 @@ mod architecture;
 mod dependencies;
 mod kafka_ingest;
 mod support;
+mod takeover;

@@ -3,4 +3,4 @@
 pub(crate) mod kafka;
 mod project;
 
-pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
+pub(crate) use project::{project_path, read, rust_files};
