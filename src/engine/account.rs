@@ -1,7 +1,5 @@
 //! Everything that is kept of one account, and its stored form.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -19,7 +17,7 @@ use crate::incident::Ledger;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
     /// For each input topic (by its index) one more than the offset of the last record applied
-    /// here: a replay of what was applied changes nothing. See ADR-0003.
+    /// here: a replay of what was applied changes nothing.
     applied: SmallVec<[i64; 4]>,
     pub(super) first_seen: EventTime,
     /// The latest event time.
@@ -65,16 +63,6 @@ impl Account {
             self.applied.resize(topic + 1, 0);
         }
         self.applied[topic] = position.offset.0 + 1;
-    }
-
-    /// Returns what its matches add up to.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Returns the tenant's own name, if events told it.
-    pub fn name(&self) -> Option<&Arc<str>> {
-        self.profile.name.as_ref()
     }
 
     /// Returns the stored form.

@@ -4,8 +4,8 @@
 //! While the shard is behind (its topics have not reached the ends they had when the shard was
 //! assigned), the record with the smallest event time at the head of any topic goes first, ties by
 //! topic; a topic whose next record has not arrived yet is waited for. The order of one topic's
-//! records never changes. So a replay after a crash sees the same order as an uninterrupted run
-//! (see ADR-0006). Behind the ends, records go in the order of their arrival, as in any live stream.
+//! records never changes. So a replay after a crash sees the same order as an uninterrupted run.
+//! Behind the ends, records go in the order of their arrival, as in any live stream.
 
 use std::collections::{BTreeMap, VecDeque};
 

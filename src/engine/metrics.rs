@@ -71,8 +71,8 @@ impl Metrics {
                 "Mails and actions that the engine planned.",
             )?,
             unreadable_accounts: counter(
-                "satpam_state_unreadable_accounts_total",
-                "Stored accounts that could not be read and begin anew.",
+                "satpam_state_unreadable_records_total",
+                "Stored accounts and shard states that could not be read and begin anew.",
             )?,
             reload_successful,
             rules_loaded,

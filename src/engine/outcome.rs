@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{AccountId, Category, EventTime};
+use crate::event::{AccountId, Category};
 use crate::incident::{Incident, IncidentId, Planned};
 use crate::rulebook::RuleIndex;
 
@@ -47,8 +47,6 @@ pub struct Outcome {
     pub accounts: Vec<AccountId>,
     pub opened: Vec<IncidentId>,
     pub closed: Vec<IncidentId>,
-    /// The latest event time of each category, for lag and latency figures.
-    pub latest: BTreeMap<Category, EventTime>,
     /// Matches that a correlation could not count, by reason.
     pub skipped: crate::detect::correlate::Counters,
 }

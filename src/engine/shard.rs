@@ -58,7 +58,7 @@ pub struct Shard {
     accounts: HashMap<AccountId, Slot>,
     pub(super) state: ShardState,
     touches: u64,
-    /// Accounts whose stored form could not be read and that begin anew.
+    /// Records (accounts, or the shard's own) that could not be read and begin anew.
     unreadable: u64,
 }
 
@@ -69,29 +69,22 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Starts from the stored state of the shard; an unreadable or missing one is empty.
+    /// Starts from the stored state of the shard; a missing one is empty, and so is one that cannot
+    /// be read, which is counted by [`Self::take_unreadable`].
     pub fn new(id: ShardId, source: Box<dyn AccountSource>, state: Option<&[u8]>) -> Self {
-        let state = state.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
-        Self { id, source, accounts: HashMap::new(), state, touches: 0, unreadable: 0 }
+        let read = state.map(postcard::from_bytes);
+        let unreadable = u64::from(matches!(read, Some(Err(_))));
+        let state = read.and_then(Result::ok).unwrap_or_default();
+        Self { id, source, accounts: HashMap::new(), state, touches: 0, unreadable }
     }
 
     pub fn id(&self) -> ShardId {
         self.id
     }
 
-    /// Returns how many accounts are in memory.
-    pub fn accounts_in_memory(&self) -> usize {
-        self.accounts.len()
-    }
-
-    /// Returns and resets how many accounts could not be read.
+    /// Returns and resets how many stored records could not be read and began anew.
     pub fn take_unreadable(&mut self) -> u64 {
         std::mem::take(&mut self.unreadable)
-    }
-
-    /// Returns an account that is in memory.
-    pub fn account(&self, account: &AccountId) -> Option<&Account> {
-        self.accounts.get(account).map(|slot| &*slot.account)
     }
 
     /// Fits the shard's state to a rule set, at the start and after a reload.

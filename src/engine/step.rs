@@ -97,8 +97,6 @@ pub fn step(
         let is_replay = account.has_applied(record.position);
         for event in &record.events {
             let category = event.event_type().category();
-            let latest = outcome.latest.entry(category).or_insert(event.time());
-            *latest = (*latest).max(event.time());
             shard.state.watermark = shard.state.watermark.max(event.time());
             let fate = if is_replay {
                 EventOutcome::Replayed
