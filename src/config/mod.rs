@@ -1,1 +1,5 @@
-//! Not written yet.
+//! Settings: the stages' own, joined into one file.
+
+mod source;
+
+pub use source::ConfigError;

@@ -1,11 +1,52 @@
 //! From YAML files to a checked, compiled rule set.
+//!
+//! [`load()`] reads the files, [`compile()`] checks and compiles texts; both collect every finding of
+//! every file. The path of a rule: `yaml` (a tree with positions), `collection` (several rules from
+//! shared parts), `schema` (what a document is), then `detection` with `condition`, `values`,
+//! `modifiers` and `pattern`, or `correlation` with its kinds, or `filters`; `lint` remarks on what can
+//! be used and is probably not meant; `compile` joins it all into a [`Rulebook`].
+//!
+//! Promise: no input makes this module panic, and its time and memory are bounded by the input's size
+//! and the limits of each part. Deliberately absent: evaluation of anything ([`crate::detect`]).
 
+mod accounts_file;
+mod atoms;
+mod calibration;
+mod codes;
+mod collection;
+mod compile;
+mod condition;
+mod correlation;
+mod correlation_kinds;
+mod detection;
+mod diagnostic;
 mod fields;
+mod filters;
+mod lint;
+mod lists;
+mod load;
 mod model;
+mod modifiers;
+mod nearest;
+mod order;
+mod pattern;
 mod policy;
+mod policy_file;
+mod regex_check;
+mod schema;
+mod state_key;
+mod values;
+mod vocabulary;
+mod yaml;
 
+pub use codes::{Code, Explanation};
+pub use compile::{Sources, compile};
+pub use diagnostic::{Colour, Diagnostic, Fix, Label, Severity, SourceText, Span};
 pub use fields::{FieldId, FieldTable};
+pub use load::{LoadFailure, Loaded, ReadFiles, load, load_all, read};
 pub use model::*;
+pub use pattern::fold_case;
 pub use policy::{
     ActionKind, Credential, Multipliers, PlanFigures, Policy, ResponseRule, Thresholds,
 };
+pub use vocabulary::omnichannel_fields;

@@ -220,6 +220,16 @@ pub enum Test {
     },
     /// A part of a timestamp equals a number; no time-zone conversion.
     TimePart(TimePart, i64),
+    /// The value against each entry of the account's own list ([`AccountSettings::lists`]); false
+    /// for an account that has no such list. The entries are literal, and case-insensitive (see
+    /// [`super::fold_case`]) unless `cased`. `part` says how much of the value an entry must cover.
+    InAccountList {
+        list: Arc<str>,
+        part: TextPart,
+        cased: bool,
+    },
+    /// The value is an address inside one of [`AccountSettings::networks`].
+    InAccountNetworks,
 }
 
 /// How much of a text the literal must cover.
@@ -234,7 +244,8 @@ pub enum TextPart {
 /// A Sigma string with its wildcards resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TextPattern {
-    /// Never two texts or two `*` in a row. Lower case (Unicode) unless `cased`.
+    /// Never two texts or two `*` in a row; nothing at all matches the empty text only. Texts are
+    /// folded by [`super::fold_case`] unless `cased`.
     pub pieces: Vec<Piece>,
     pub cased: bool,
 }

@@ -4,4 +4,6 @@
 
 mod architecture;
 mod dependencies;
+mod deploy;
+mod kafka_ingest;
 mod support;
