@@ -1,7 +1,8 @@
 //! From the bytes of a record to its events, for each wire shape.
 
 use divan::{Bencher, black_box};
-use satpam::event::decode::{Limits, RawRecord, WireShape, decode};
+use satpam::event::RawRecord;
+use satpam::event::decode::{Limits, WireShape, decode};
 use satpam::event::{Document, EventTime, Offset, Position, ShardId, TopicIndex};
 
 fn main() {

@@ -16,8 +16,6 @@ pub enum ConfigError {
     /// The file with the environment over it.
     #[error("the environment variables {names} make the configuration invalid: {text}")]
     InvalidWithEnvironment { names: String, text: String },
-    #[error("cannot read the secret of `{setting}` from {}: {source}", path.display())]
-    SecretUnreadable { setting: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Contradiction(String),
 }

@@ -1,6 +1,6 @@
 //! The tests of a rule set in the form that is fastest to run.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
@@ -46,6 +46,12 @@ pub(super) enum CompiledTest {
         cased: bool,
     },
     TimePart(TimePart, i64),
+    InAccountList {
+        list: Arc<str>,
+        part: TextPart,
+        cased: bool,
+    },
+    InAccountNetworks,
 }
 
 impl CompiledAtom {
@@ -67,6 +73,7 @@ impl CompiledAtom {
             CompiledTest::Pattern(_) | CompiledTest::CasedPattern(_) => (60.0, 0.05),
             CompiledTest::Cidr(_) | CompiledTest::FieldRef { .. } => (60.0, 0.2),
             CompiledTest::TimePart(..) => (100.0, 0.2),
+            CompiledTest::InAccountList { .. } | CompiledTest::InAccountNetworks => (100.0, 0.1),
             CompiledTest::Regex(_) => (300.0, 0.1),
         };
         match self.target {
@@ -93,6 +100,10 @@ impl CompiledTest {
                 Self::FieldRef { other: *other, part: *part, cased: *cased }
             }
             Test::TimePart(part, number) => Self::TimePart(*part, *number),
+            Test::InAccountList { list, part, cased } => {
+                Self::InAccountList { list: list.clone(), part: *part, cased: *cased }
+            }
+            Test::InAccountNetworks => Self::InAccountNetworks,
         }
     }
 

@@ -11,7 +11,9 @@ use super::pattern;
 use super::program::{Program, StepId};
 use super::route::{EventSource, Route, RoutedRule};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
-use super::values::{is_in_network, number_of, time_part};
+use super::values::{
+    account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
+};
 use super::{FieldSource, FieldValue};
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
@@ -406,6 +408,15 @@ impl Evaluation<'_, '_> {
             }
             CompiledTest::TimePart(part, number) => {
                 time_part(*part, values.get(held, document)) == Some(*number)
+            }
+            CompiledTest::InAccountList { list, part, cased } => {
+                let settings = self.detector.rulebook.accounts.get(self.subject.account);
+                account_list_holds(settings, list, *part, *cased, values.text(held, document))
+            }
+            CompiledTest::InAccountNetworks => {
+                let settings = self.detector.rulebook.accounts.get(self.subject.account);
+                let value = values.get(held, document);
+                account_networks_hold(settings, value)
             }
         }
     }

@@ -5,11 +5,14 @@ use super::derived::DerivedField;
 use super::evaluate::{Subject, applies, is_evaluated};
 use super::fold::fold;
 use super::paths;
-use super::values::{is_in_network, number_of, time_part};
+use super::values::{
+    account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
+};
 use super::{FieldValue, atom};
 use crate::event::{Document, Kind, Value};
 use crate::rulebook::{
-    Atom, AtomId, DetectionIndex, Expr, FieldId, Piece, Rulebook, Target, Test, TextPart,
+    AccountSettings, Atom, AtomId, DetectionIndex, Expr, FieldId, Piece, Rulebook, Target, Test,
+    TextPart,
 };
 
 /// Returns the rules that match, in the order of the rule set.
@@ -71,6 +74,8 @@ pub(super) fn decide(rulebook: &Rulebook, atom: &Atom, subject: &Subject<'_>) ->
         | Test::Number(..)
         | Test::Boolean(_)
         | Test::FieldRef { .. }
+        | Test::InAccountList { .. }
+        | Test::InAccountNetworks
         | Test::TimePart(..) => {}
     }
     let mut values = values.unwrap_or_default();
@@ -83,9 +88,12 @@ pub(super) fn decide(rulebook: &Rulebook, atom: &Atom, subject: &Subject<'_>) ->
         | Test::Cidr(_)
         | Test::Number(..)
         | Test::Boolean(_)
+        | Test::InAccountList { .. }
+        | Test::InAccountNetworks
         | Test::TimePart(..) => Vec::new(),
     };
-    match values.iter().position(|value| value_holds(&atom.test, value, &others)) {
+    let settings = rulebook.accounts.get(subject.account);
+    match values.iter().position(|value| value_holds(&atom.test, value, &others, settings)) {
         Some(at) => Decision { holds: true, value: Some(values.swap_remove(at)) },
         None => Decision { holds: false, value: values.into_iter().next() },
     }
@@ -174,7 +182,12 @@ fn owned(value: Value<'_>) -> OwnedValue {
     }
 }
 
-fn value_holds(test: &Test, value: &OwnedValue, others: &[OwnedValue]) -> bool {
+fn value_holds(
+    test: &Test,
+    value: &OwnedValue,
+    others: &[OwnedValue],
+    settings: Option<&AccountSettings>,
+) -> bool {
     match test {
         Test::Text(pattern) => value.text().is_some_and(|text| {
             if pattern.cased {
@@ -207,6 +220,10 @@ fn value_holds(test: &Test, value: &OwnedValue, others: &[OwnedValue]) -> bool {
             others.iter().any(|other| reference_holds(*part, *cased, value, other))
         }
         Test::TimePart(part, number) => time_part(*part, value.borrowed()) == Some(*number),
+        Test::InAccountList { list, part, cased } => {
+            account_list_holds(settings, list, *part, *cased, value.text().as_deref())
+        }
+        Test::InAccountNetworks => account_networks_hold(settings, value.borrowed()),
     }
 }
 

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use jiff::civil::DateTime;
 
 use super::FieldValue;
-use crate::rulebook::TimePart;
+use super::fold::fold;
+use crate::rulebook::{AccountSettings, TextPart, TimePart};
 
 /// Returns the number that a value is, also when it is written as text.
 #[expect(clippy::cast_precision_loss, reason = "rules compare as 64-bit floating point")]
@@ -87,6 +88,38 @@ fn rounded(number: f64) -> Option<i64> {
         reason = "checked to be in range, the fraction goes"
     )]
     Some(number.floor() as i64)
+}
+
+/// Returns whether a text equals, starts with, ends with or contains an entry of the account's own
+/// list. An account without the list has no entries.
+pub(super) fn account_list_holds(
+    settings: Option<&AccountSettings>,
+    list: &str,
+    part: TextPart,
+    cased: bool,
+    text: Option<&str>,
+) -> bool {
+    let (Some(settings), Some(text)) = (settings, text) else { return false };
+    let Some(entries) = settings.lists.get(list) else { return false };
+    let text = if cased { text.to_owned() } else { fold(text) };
+    entries.iter().any(|entry| {
+        let entry = if cased { entry.to_string() } else { fold(entry) };
+        match part {
+            TextPart::Whole => text == entry,
+            TextPart::Start => text.starts_with(&entry),
+            TextPart::End => text.ends_with(&entry),
+            TextPart::Anywhere => text.contains(&entry),
+        }
+    })
+}
+
+/// Returns whether a value is an address inside one of the account's own networks.
+pub(super) fn account_networks_hold(
+    settings: Option<&AccountSettings>,
+    value: FieldValue<'_>,
+) -> bool {
+    let networks = settings.map_or(&[][..], |settings| &settings.networks);
+    networks.iter().any(|network| is_in_network(network, value))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use super::profile::Profile;
 use super::recent::RecentIds;
-use crate::baseline::{Memory, Normal};
-use crate::detect::AccountWindows;
+use crate::baseline::Normal;
+use crate::detect::correlate::AccountWindows;
 use crate::event::{EventTime, Offset, Position};
 use crate::incident::Ledger;
 
@@ -16,7 +16,7 @@ use crate::incident::Ledger;
 ///
 /// Before a field is added, answer what an older reader does with newer bytes and the reverse; a
 /// changed layout is a new version of the store's account record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
     /// For each input topic (by its index) one more than the offset of the last record applied
     /// here: a replay of what was applied changes nothing. See ADR-0003.
@@ -26,7 +26,6 @@ pub struct Account {
     pub(super) last_seen: EventTime,
     pub(super) profile: Profile,
     pub(super) recent: RecentIds,
-    pub(super) memory: Memory,
     pub(super) normal: Normal,
     pub(super) windows: AccountWindows,
     pub(super) ledger: Ledger,
@@ -46,7 +45,6 @@ impl Account {
             last_seen: first,
             profile: Profile::default(),
             recent: RecentIds::default(),
-            memory: Memory::default(),
             normal,
             windows: AccountWindows::default(),
             ledger: Ledger::default(),

@@ -51,6 +51,15 @@ impl Merge {
         Self { topics: backlog.into_iter().map(lane).collect(), queued: 0 }
     }
 
+    /// Adds topics that come later, or that start anew.
+    pub fn add(&mut self, backlog: impl IntoIterator<Item = (TopicIndex, (Offset, Offset))>) {
+        for (topic, lane) in Self::new(backlog).topics {
+            if let Some(replaced) = self.topics.insert(topic, lane) {
+                self.queued -= replaced.queue.len();
+            }
+        }
+    }
+
     /// Puts a record behind those of its topic. A record that was put in before is ignored.
     pub fn push(&mut self, record: Incoming) {
         let Position { topic, offset } = record.position;
@@ -96,11 +105,6 @@ impl Merge {
         for lane in self.topics.values_mut().filter(|lane| lane.queue.is_empty()) {
             lane.end = lane.read;
         }
-    }
-
-    /// Returns how many records wait in each topic.
-    pub fn queued(&self) -> impl Iterator<Item = (TopicIndex, usize)> {
-        self.topics.iter().map(|(topic, lane)| (*topic, lane.queue.len()))
     }
 
     /// Returns the offset behind the last record handed out, for each topic.

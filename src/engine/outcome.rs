@@ -50,7 +50,7 @@ pub struct Outcome {
     /// The latest event time of each category, for lag and latency figures.
     pub latest: BTreeMap<Category, EventTime>,
     /// Matches that a correlation could not count, by reason.
-    pub skipped: crate::detect::Counters,
+    pub skipped: crate::detect::correlate::Counters,
 }
 
 impl Outcome {

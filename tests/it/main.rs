@@ -7,3 +7,4 @@ mod dependencies;
 mod deploy;
 mod kafka_ingest;
 mod support;
+mod takeover;

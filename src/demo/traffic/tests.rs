@@ -1,5 +1,6 @@
 use super::*;
-use crate::event::decode::{Limits, RawRecord, WireShape, decode};
+use crate::event::RawRecord;
+use crate::event::decode::{Limits, WireShape, decode};
 use crate::event::{Offset, Position, ShardId, TopicIndex};
 
 /// Monday 2026-11-02 00:00 in Jakarta.

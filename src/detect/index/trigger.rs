@@ -151,9 +151,12 @@ fn key_of(test: &Test) -> Option<(TriggerKey, bool, f64)> {
             (TriggerKey::Contains(literals), false, odds)
         })),
         Test::Number(Comparison::Equal, number) => Some((TriggerKey::Number(*number), true, 0.01)),
-        Test::Number(..) | Test::Cidr(_) | Test::FieldRef { .. } | Test::TimePart(..) => {
-            Some(present)
-        }
+        Test::Number(..)
+        | Test::Cidr(_)
+        | Test::FieldRef { .. }
+        | Test::TimePart(..)
+        | Test::InAccountList { .. }
+        | Test::InAccountNetworks => Some(present),
         Test::Boolean(value) => Some((TriggerKey::Equal(value.to_string()), true, 0.4)),
         Test::Exists(true) => Some((TriggerKey::Present, true, ODDS_PRESENT)),
         Test::Null | Test::Exists(false) => None,

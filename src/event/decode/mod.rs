@@ -18,15 +18,13 @@ mod satpam;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 pub use map::{InvalidMap, MapPaths};
 pub use rejection::{HeadField, InvalidHead, Rejection, RejectionReason};
 
-use super::{Document, Event, EventTime, Position, ShardId, TimeSpan, Value};
+use super::{Document, Event, Position, RawRecord, TimeSpan, Value};
 
 /// What the records of a topic look like. Written as a word, or as `map: {envelope: source}`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -46,32 +44,6 @@ pub enum WireShape {
     QiscusTemplate,
     /// Any other JSON, by paths.
     Map(MapPaths),
-}
-
-/// A record as it was read, before anything is known of it.
-#[derive(Clone)]
-pub struct RawRecord {
-    /// The bytes of the value; empty for a tombstone.
-    pub payload: Vec<u8>,
-    pub key: Option<Vec<u8>>,
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// Kafka's timestamp of the record, where it has one.
-    pub timestamp: Option<EventTime>,
-    pub position: Position,
-    pub shard: ShardId,
-}
-
-/// Hides payload, key and headers: they hold customers' messages and phone numbers.
-impl fmt::Debug for RawRecord {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RawRecord")
-            .field("position", &self.position)
-            .field("shard", &self.shard)
-            .field("timestamp", &self.timestamp)
-            .field("bytes", &self.payload.len())
-            .finish_non_exhaustive()
-    }
 }
 
 /// What a record may be at most.

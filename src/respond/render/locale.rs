@@ -94,11 +94,13 @@ pub fn span(language: Language, zone: &TimeZone, from: i64, to: i64) -> String {
     text
 }
 
-fn zoned(zone: &TimeZone, millis: i64) -> jiff::Zoned {
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone())
+fn zoned(zone: &TimeZone, millis: i64) -> jiff::ZonedDateTime {
+    Timestamp::from_millisecond(millis)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_zoned_datetime(zone.clone())
 }
 
-fn date(language: Language, zoned: &jiff::Zoned) -> String {
+fn date(language: Language, zoned: &jiff::ZonedDateTime) -> String {
     let months = match language {
         Language::Indonesian => MONTHS_ID,
         Language::English => MONTHS_EN,
@@ -107,7 +109,7 @@ fn date(language: Language, zoned: &jiff::Zoned) -> String {
     format!("{} {} {},", zoned.day(), months[month - 1], zoned.year())
 }
 
-fn clock(language: Language, zoned: &jiff::Zoned) -> String {
+fn clock(language: Language, zoned: &jiff::ZonedDateTime) -> String {
     let separator = match language {
         Language::Indonesian => '.',
         Language::English => ':',
@@ -116,7 +118,7 @@ fn clock(language: Language, zoned: &jiff::Zoned) -> String {
 }
 
 /// The zone's short name (`WIB`; nothing where it has only an offset) and the offset.
-fn place(zoned: &jiff::Zoned) -> String {
+fn place(zoned: &jiff::ZonedDateTime) -> String {
     let name = zoned.strftime("%Z").to_string();
     let offset = zoned.strftime("UTC%:z").to_string();
     if name.starts_with(['+', '-']) { format!("({offset})") } else { format!("{name} ({offset})") }
