@@ -45,8 +45,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
 
     let loaded = rulebook::load(&config.rules)
         .map_err(|source| DaemonError::Rules { path: config.rules.clone(), source })?;
-    for warning in &loaded.warnings {
-        tracing::warn!(%warning, "a rule has a finding");
+    if !loaded.warnings.is_empty() {
+        let findings = loaded.warnings.len();
+        tracing::warn!(findings, "the rules have findings: run `satpam check` on them");
     }
     let half_life = loaded.rulebook.policy.half_life_millis;
     let rules = Arc::new(Rules::new(loaded.rulebook));

@@ -223,10 +223,7 @@ impl ShardWorker for Worker {
 /// Makes a batch durable. A disk that refuses ends the worker: the daemon stops with the reason, and
 /// its next start resumes from what is durable, so nothing is lost.
 fn commit(shared: &Shared, id: ShardId, batch: &Batch) -> Result<(), WorkerFailure> {
-    let committed = shared.store.shard(id).commit(batch).map_err(|error| {
-        shared.metrics.commit_failures.inc();
-        failure(error)
-    })?;
+    let committed = shared.store.shard(id).commit(batch).map_err(failure)?;
     for incident in &committed.kept_incidents {
         tracing::info!(incident = %incident.id, "an incident was changed by someone else first");
     }

@@ -23,8 +23,6 @@ pub struct Metrics {
     incidents_opened: IntCounter,
     incidents_closed: IntCounter,
     planned: IntCounter,
-    /// Saves that the store refused and that are tried again.
-    pub commit_failures: IntCounter,
     /// Accounts whose stored form could not be read and that begin anew.
     pub unreadable_accounts: IntCounter,
     /// Whether the last attempt to load rules succeeded.
@@ -71,10 +69,6 @@ impl Metrics {
             planned: counter(
                 "satpam_deliveries_planned_total",
                 "Mails and actions that the engine planned.",
-            )?,
-            commit_failures: counter(
-                "satpam_state_commit_failures_total",
-                "Saves of state that failed and are tried again.",
             )?,
             unreadable_accounts: counter(
                 "satpam_state_unreadable_accounts_total",

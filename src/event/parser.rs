@@ -41,7 +41,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, DocumentError> {
         Err(Fault::Syntax(reason)) => {
             let before = &source.as_bytes()[..parser.at.min(source.len())];
             let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', before).count() + 1;
             let column = before.len() - line_start + 1;
             Err(DocumentError::NotJson { reason, line, column })
         }
@@ -400,14 +400,9 @@ mod tests {
     /// Accepts what `serde_json` accepts, with the same values; integers beyond 63 bits as floats.
     fn agrees(bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
-        match (Document::parse(bytes.to_vec()), serde_json::from_slice::<Json>(bytes)) {
-            (Ok(ours), Ok(theirs)) => {
-                let theirs = with_wide_integers_as_floats(theirs);
-                assert_eq!(to_json(ours.root()), theirs, "{text}");
-            }
-            (Err(_), Err(_)) => {}
-            (ours, theirs) => panic!("{text:?}: {:?} but {theirs:?}", ours.map(|_| "accepted")),
-        }
+        let ours = Document::parse(bytes.to_vec()).ok().map(|document| to_json(document.root()));
+        let theirs = serde_json::from_slice::<Json>(bytes).ok().map(with_wide_integers_as_floats);
+        assert_eq!(ours, theirs, "{text:?}");
     }
 
     fn with_wide_integers_as_floats(json: Json) -> Json {
@@ -417,89 +412,90 @@ mod tests {
             Json::Object(map) => {
                 map.into_iter().map(|(k, v)| (k, with_wide_integers_as_floats(v))).collect()
             }
-            other => other,
+            other @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => other,
         }
     }
 
     #[test]
     fn the_corners_of_the_grammar_are_read_as_serde_json_reads_them() {
-        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        for text in [
-            "",
-            " ",
-            "0",
-            "-0",
-            "-",
-            "00",
-            "01",
-            "-01",
-            "1.",
-            ".5",
-            "1.5",
-            "1e5",
-            "1E+5",
-            "1e",
-            "1e-",
-            "1e999",
-            "-1e999",
-            "1e-999",
-            "+1",
-            "9223372036854775807",
-            "9223372036854775808",
-            "-9223372036854775808",
-            "-9223372036854775809",
-            "18446744073709551616",
-            "0x10",
-            "NaN",
-            "1 2",
-            "tru",
-            "true",
-            "truex",
-            "nul",
-            "[]",
-            "[ ]",
-            "[1,]",
-            "[,1]",
-            "[1 2]",
-            "{}",
-            "{ }",
-            "{,}",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{\"a\":1,}",
-            "{a:1}",
-            "{1:1}",
-            "{\"a\":1 \"b\":2}",
-            "]",
-            "\"",
-            "\"\\\"",
-            "\"\\",
-            "\"\\u12\"",
-            "\"\\u00e9\"",
-            "\"\\ud83d\\ude00\"",
-            "\"\\ud83d\"",
-            "\"\\ude00\"",
-            "\"\\ud83d\\u0041\"",
-            "\"\\ud83dx\"",
-            "\"\\x\"",
-            "\"\\/\\b\\f\\n\\r\\t\"",
-            "\"a\tb\"",
-            "\"\u{7f}\u{80}\u{2028}\"",
-            "\"12345678\"",
-            "\"1234567\\n12345678é\"",
-            "\u{feff}1",
-            "\u{b}1",
-            "\u{a0}1",
-            "[\"\u{1}\"]",
-            "\"\\u+123\"",
-            "\"\\u 123\"",
-        ] {
+        for text in CORNERS {
             agrees(text.as_bytes());
         }
         for levels in [1, 126, 127, 128, 129] {
-            agrees(nested(levels).as_bytes());
+            agrees(("[".repeat(levels) + &"]".repeat(levels)).as_bytes());
         }
     }
+
+    const CORNERS: &[&str] = &[
+        "",
+        " ",
+        "0",
+        "-0",
+        "-",
+        "00",
+        "01",
+        "-01",
+        "1.",
+        ".5",
+        "1.5",
+        "1e5",
+        "1E+5",
+        "1e",
+        "1e-",
+        "1e999",
+        "-1e999",
+        "1e-999",
+        "+1",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "0x10",
+        "NaN",
+        "1 2",
+        "tru",
+        "true",
+        "truex",
+        "nul",
+        "[]",
+        "[ ]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{}",
+        "{ }",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\":1 \"b\":2}",
+        "]",
+        "\"",
+        "\"\\\"",
+        "\"\\",
+        "\"\\u12\"",
+        "\"\\u00e9\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\ude00\"",
+        "\"\\ud83d\\u0041\"",
+        "\"\\ud83dx\"",
+        "\"\\x\"",
+        "\"\\/\\b\\f\\n\\r\\t\"",
+        "\"a\tb\"",
+        "\"\u{7f}\u{80}\u{2028}\"",
+        "\"12345678\"",
+        "\"1234567\\n12345678é\"",
+        "\u{feff}1",
+        "\u{b}1",
+        "\u{a0}1",
+        "[\"\u{1}\"]",
+        "\"\\u+123\"",
+        "\"\\u 123\"",
+    ];
 
     #[test]
     fn a_fault_is_told_with_its_line_and_column() {

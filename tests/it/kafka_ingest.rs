@@ -276,7 +276,14 @@ fn a_broken_record_reaches_the_dead_letter_topic_whole_and_the_next_one_arrives(
     let dead = format!("{topic}-dead");
     kafka::create_topic(&brokers, &topic, 1, &[("max.message.bytes", "1000000")]);
     kafka::create_topic(&brokers, &dead, 1, &[("max.message.bytes", "100000")]);
-    let large = [b"broken large ".as_slice(), &vec![b'x'; 300_000]].concat();
+    // Bytes that no compression makes small (a linear congruential generator, Knuth's MMIX).
+    let mut state = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_le_bytes()[7]
+    });
+    let large: Vec<u8> = b"broken large ".iter().copied().chain(noise.take(300_000)).collect();
     kafka::produce(&brokers, &topic, 0, &[b"broken \xff", &large, b"good"]);
     let mut config = settings(&brokers, &topic);
     config.dead_letter.target = DeadLetterTarget::Topic(dead.clone());

@@ -1,4 +1,4 @@
-//! Seeded random numbers: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
+//! Seeded random numbers: `SplitMix64` (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
 //! Generators", OOPSLA 2014). Small, and the same on every machine and in every version.
 
 #[derive(Debug, Clone)]

@@ -1,3 +1,5 @@
+//! What generated traffic must be like.
+
 use super::*;
 use crate::event::RawRecord;
 use crate::event::decode::{Limits, WireShape, decode};

@@ -36,11 +36,11 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
     let payload = object(root.get("payload"), "payload")?;
     let message = object(payload.get("message"), "payload.message")?;
     let from = payload.get("from");
-    let room = payload.get("room");
+    let chat_room = payload.get("room");
     let channel = root.get("channel");
     let app_code = app_code(root);
     let source = channel.and_then(|channel| channel.get("source")).and_then(Value::as_str);
-    let sender = sender(root, message, from, app_code, source);
+    let author = sender(root, message, from, app_code, source);
     let id = read::first_id(message, &["id_str", "id", "unique_temp_id"]);
 
     Ok(ObjectWriter::build(|envelope| {
@@ -48,7 +48,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
             Some(id) => envelope.text("id", id),
             None => envelope.text("id", &record.minted_id()),
         }
-        envelope.text("type", sender.event_type);
+        envelope.text("type", author.event_type);
         if let Some(time) = time(message) {
             envelope.value("time", time);
         }
@@ -57,7 +57,7 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
                 account.value("app_code", app_code);
             }
         });
-        envelope.object("actor", |actor| write_actor(actor, from, sender));
+        envelope.object("actor", |actor| write_actor(actor, from, author));
         envelope.object("channel", |out| {
             for key in ["id", "source", "name"] {
                 copy(out, key, channel.and_then(|channel| read::present(channel, key)));
@@ -65,11 +65,11 @@ pub(super) fn envelope(root: Value<'_>, record: &RawRecord) -> Result<String, Re
         });
         envelope.object("message", |out| {
             write_message(out, message, id.as_deref());
-            if let Some(room) = room {
+            if let Some(room) = chat_room {
                 if let Some(id) = read::first_id(room, &["id_str", "id"]) {
                     out.text("room_id", &id);
                 }
-                if let Some(recipient) = recipient(room).filter(|_| sender.role != "customer") {
+                if let Some(recipient) = recipient(room).filter(|_| author.role != "customer") {
                     out.text("recipient", recipient);
                 }
             }

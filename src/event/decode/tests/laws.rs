@@ -76,7 +76,7 @@ fn json() -> impl Strategy<Value = Json> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
             prop::collection::btree_map(key.clone(), inner, 0..8)
-                .prop_map(|map| Json::from_iter(map.into_iter().map(|(k, v)| (k.to_owned(), v)))),
+                .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Json>()),
         ]
     })
 }
