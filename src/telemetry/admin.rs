@@ -177,7 +177,7 @@ mod tests {
             "127.0.0.1:0".parse().unwrap(),
             Telemetry::new().unwrap(),
             readiness.clone(),
-            Liveness::new(Duration::from_secs(60)),
+            Liveness::new(Duration::from_mins(1)),
         )
         .await
         .unwrap();
@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_an_error_that_names_it() {
         let address = running().await.address;
-        let liveness = Liveness::new(Duration::from_secs(60));
+        let liveness = Liveness::new(Duration::from_mins(1));
         let again =
             Admin::bind(address, Telemetry::new().unwrap(), Readiness::default(), liveness).await;
         let error = again.unwrap_err();

@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stage_without_a_beat_is_stuck_and_recovers_with_the_next_one() {
-        let liveness = Liveness::new(Duration::from_secs(60));
+        let liveness = Liveness::new(Duration::from_mins(1));
         let ingest = liveness.watch("ingest");
         let respond = liveness.watch("respond");
         tokio::time::advance(Duration::from_secs(59)).await;
@@ -156,9 +156,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stage_that_has_ended_is_not_stuck() {
-        let liveness = Liveness::new(Duration::from_secs(60));
+        let liveness = Liveness::new(Duration::from_mins(1));
         drop(liveness.watch("replay"));
-        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::advance(Duration::from_mins(10)).await;
         assert_eq!(liveness.stuck(), [""; 0]);
     }
 }

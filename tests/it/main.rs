@@ -4,6 +4,7 @@
 
 mod architecture;
 mod dependencies;
+mod deploy;
 mod kafka_ingest;
 mod support;
 mod takeover;

@@ -1,6 +1,6 @@
-//! What several tests need: the real things, started once.
+//! What several tests need: the real things, started once, and the files of the project.
 
 pub(crate) mod kafka;
 mod project;
 
-pub(crate) use project::{project_path, read, rust_files};
+pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
