@@ -39,6 +39,9 @@ mod values;
 mod vocabulary;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use codes::{Code, Explanation};
 pub use compile::{Sources, compile};
 pub use diagnostic::{Colour, Diagnostic, Fix, Label, Severity, SourceText, Span};
