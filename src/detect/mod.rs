@@ -5,6 +5,9 @@
 //! - [`index`] and [`evaluate`]: which rules can match at all, and which do.
 //! - [`correlate`]: matches over time.
 
+pub mod content;
+mod derived;
+
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -12,6 +15,8 @@ use ipnet::IpNet;
 use crate::baseline::Seen;
 use crate::event::EventTime;
 use crate::rulebook::FieldId;
+
+pub use derived::{DerivedField, DerivedSource};
 
 /// A scalar value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,78 @@
+//! The fields that an event does not carry but that follow from it: their names, and who answers.
+
+use super::FieldValue;
+
+/// A derived field; the table at the end of the event contract says what each means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DerivedField {
+    ContentText,
+    ContentNorm,
+    ContentSqueezed,
+    ContentObfuscation,
+    ContentUrls,
+    ContentHosts,
+    ContentDomains,
+    ContentPhones,
+    ContentHasApk,
+    ContentHasIpUrl,
+    ContentHasPunycode,
+    ContentHasShortener,
+    ActorInAllowlist,
+    ActorNet,
+    TimeLocalHour,
+    TimeLocalWeekday,
+    AccountAgeDays,
+    AccountIsNew,
+    SeenSourceNew,
+    SeenActorNew,
+    SeenNetworkNew,
+    SeenDomainNew,
+    SeenTemplateNew,
+    SeenRecipientNew,
+    SeenLanguageNew,
+    SeenTemplateAgeHours,
+}
+
+impl DerivedField {
+    /// Every derived field and the name that rules use.
+    pub const ALL: [(Self, &'static str); 26] = [
+        (Self::ContentText, "content.text"),
+        (Self::ContentNorm, "content.norm"),
+        (Self::ContentSqueezed, "content.squeezed"),
+        (Self::ContentObfuscation, "content.obfuscation"),
+        (Self::ContentUrls, "content.urls"),
+        (Self::ContentHosts, "content.hosts"),
+        (Self::ContentDomains, "content.domains"),
+        (Self::ContentPhones, "content.phones"),
+        (Self::ContentHasApk, "content.has_apk"),
+        (Self::ContentHasIpUrl, "content.has_ip_url"),
+        (Self::ContentHasPunycode, "content.has_punycode"),
+        (Self::ContentHasShortener, "content.has_shortener"),
+        (Self::ActorInAllowlist, "actor.in_allowlist"),
+        (Self::ActorNet, "actor.net"),
+        (Self::TimeLocalHour, "time.local_hour"),
+        (Self::TimeLocalWeekday, "time.local_weekday"),
+        (Self::AccountAgeDays, "account.age_days"),
+        (Self::AccountIsNew, "account.is_new"),
+        (Self::SeenSourceNew, "seen.source_new"),
+        (Self::SeenActorNew, "seen.actor_new"),
+        (Self::SeenNetworkNew, "seen.network_new"),
+        (Self::SeenDomainNew, "seen.domain_new"),
+        (Self::SeenTemplateNew, "seen.template_new"),
+        (Self::SeenRecipientNew, "seen.recipient_new"),
+        (Self::SeenLanguageNew, "seen.language_new"),
+        (Self::SeenTemplateAgeHours, "seen.template_age_hours"),
+    ];
+
+    /// Returns the field of this name, if it is a derived one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(field, _)| *field)
+    }
+}
+
+/// Answers the derived fields of the event at hand.
+pub trait DerivedSource {
+    /// Calls `visit` for each value of the field until it returns false; not at all where the
+    /// field has no value.
+    fn derived(&self, field: DerivedField, visit: &mut dyn FnMut(FieldValue<'_>) -> bool);
+}
