@@ -109,12 +109,7 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Diagnostic> {
             let span = error.location().map_or(Span::default(), span_of);
             let span =
                 Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
-            let code = match error.without_snippet() {
-                serde_saphyr::Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
-                serde_saphyr::Error::Budget { .. } => Code::YamlTooLarge,
-                #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
-                _ => Code::NotYaml,
-            };
+            let code = code_of(&error);
             Diagnostic::new(code, source, span, message_of(&error))
         })?;
     nodes.retain(|node| node.value != Value::Null);
@@ -142,12 +137,27 @@ impl Node {
     }
 }
 
+fn code_of(error: &serde_saphyr::Error) -> Code {
+    use serde_saphyr::Error;
+    match error.without_snippet() {
+        Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => Code::YamlTooLarge,
+        Error::AliasError { error, .. } => code_of(error),
+        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
+        _ => Code::NotYaml,
+    }
+}
+
 /// The first sentence, without the library's own position.
 fn message_of(error: &serde_saphyr::Error) -> String {
     let formatter = serde_saphyr::UserMessageFormatter;
     let text = error.without_snippet().render_with_formatter(&formatter);
     let line = text.lines().next().unwrap_or_default();
-    let line = line.rsplit_once(" at line ").map_or(line, |(head, _)| head);
+    let line = line.split_once(" at line ").map_or(line, |(head, _)| head);
     let line = line.strip_prefix("error: ").unwrap_or(line);
     if line.is_empty() { "not YAML".to_owned() } else { line.to_owned() }
 }
