@@ -295,12 +295,28 @@ impl Compiler<'_> {
         }
     }
 
+    /// A document that gives no rule must give an error: else it would be dropped without a word.
+    fn unless_reported(&mut self, errors_before: usize, compiled: bool, document: &Document) {
+        if !compiled && self.findings.errors() == errors_before {
+            let message = format!("the {} cannot be read", document.kind.key());
+            let span = document.header.span;
+            self.findings.report(Code::NotADocument, &document.source, span, message);
+        }
+    }
+
     /// Compiles every detection; one with an error leaves its place empty.
     fn detections(&mut self) -> Vec<Option<Detection>> {
         let documents = self.documents;
         let all = documents.iter().enumerate();
         all.filter(|(_, document)| document.kind == DocumentKind::Detection)
-            .map(|(at, document)| self.detection(at, document))
+            .map(|(at, document)| {
+                let before = self.findings.errors();
+                let detection = self.detection(at, document);
+                // One without a logsource was reported when it was read.
+                let expected = detection.is_some() || document.logsource.is_none();
+                self.unless_reported(before, expected, document);
+                detection
+            })
             .collect()
     }
 
@@ -391,13 +407,16 @@ impl Compiler<'_> {
         let document = &self.documents[at];
         let meta = self.meta(at);
         let finder = RuleFinder { index: self.index, documents: self.documents };
+        let before = self.findings.errors();
         let mut context = Context {
             reader: Reader { source: &document.source, findings: &mut self.findings },
             fields: &mut self.table.fields,
             rules: &finder,
             named_fields: Vec::new(),
         };
-        let compiled = correlation::compile(&mut context, &document.node)?;
+        let compiled = correlation::compile(&mut context, &document.node);
+        self.unless_reported(before, compiled.is_some(), document);
+        let compiled = compiled?;
         lint::correlation(&compiled, document, &mut self.findings);
         lint::base_rules(
             &compiled,

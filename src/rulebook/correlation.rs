@@ -102,7 +102,7 @@ pub(super) fn compile(context: &mut Context<'_, '_>, document: &Node) -> Option<
     }
     let type_entry = node.get("type");
     let Some(type_entry) = type_entry else {
-        context.reader.missing(entry.key_span, "type");
+        context.reader.missing_in(node, entry.key_span, "type");
         return None;
     };
     let word = context.reader.word_of(&type_entry.value, "correlation type", &TYPES)?;
@@ -209,7 +209,7 @@ impl Context<'_, '_> {
 
     fn referred(&mut self, node: &Node, key: &str, span: Span) -> Vec<Referred> {
         let Some(entry) = node.get(key) else {
-            self.reader.missing(span, key);
+            self.reader.missing_in(node, span, key);
             return Vec::new();
         };
         let mut rules: Vec<Referred> = Vec::new();
@@ -233,7 +233,7 @@ impl Context<'_, '_> {
             self.reader.findings.report(Code::UnknownRule, self.reader.source, span, message);
         finding.label("not found by name or id").nearest("rule", near.as_deref());
         if let Some(near) = near {
-            finding.replace(span, &near, format!("write `{near}`"));
+            finding.suggest(span, &near);
         }
     }
 

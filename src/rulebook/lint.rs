@@ -44,7 +44,7 @@ pub(super) fn fields(
                 let finding = findings.report(Code::UnknownField, source, *span, message);
                 finding.label("no such field").nearest("field", nearest);
                 if let Some(nearest) = nearest {
-                    finding.replace(*span, nearest, format!("write `{nearest}`"));
+                    finding.suggest(*span, nearest);
                 }
             }
         }
