@@ -116,7 +116,7 @@ pub fn compile(sources: &Sources) -> Result<(Rulebook, Vec<Diagnostic>), Vec<Dia
 fn read_file(source: &Arc<SourceText>, documents: &mut Vec<Document>, findings: &mut Findings) {
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
-        Err(error) => return findings.push(error),
+        Err(error) => return findings.push(*error),
     };
     for node in collection::resolve(nodes, source, findings) {
         documents.extend(schema::read(node, source, findings));

@@ -252,12 +252,11 @@ impl Context<'_, '_> {
         for node in entry.value.elements() {
             let Some(name) = self.reader.scalar(node) else { continue };
             let alias = aliases.and_then(|aliases| aliases.value.get(&name));
-            let per_rule = match alias {
-                Some(alias) => self.aliased(alias, rules, node.span),
-                None => {
-                    let field = self.field(&name, node.span);
-                    vec![field; rules.len()]
-                }
+            let per_rule = if let Some(alias) = alias {
+                self.aliased(alias, rules, node.span)
+            } else {
+                let field = self.field(&name, node.span);
+                vec![field; rules.len()]
             };
             groups.push(GroupField { name, per_rule });
         }
@@ -281,19 +280,17 @@ impl Context<'_, '_> {
         }
         let mut fields = Vec::new();
         for rule in rules {
-            match mapped.iter().find(|(index, _)| *index == rule.index) {
-                Some((_, field)) => fields.push(*field),
-                None => {
-                    let message = format!(
-                        "the alias `{}` has no field for the rule `{}`",
-                        alias.key, rule.key
-                    );
-                    self.reader
-                        .findings
-                        .report(Code::IncompleteAlias, self.reader.source, alias.key_span, message)
-                        .also(used, "used here");
-                }
+            let field = mapped.iter().find(|(index, _)| *index == rule.index);
+            if let Some((_, field)) = field {
+                fields.push(*field);
+                continue;
             }
+            let message =
+                format!("the alias `{}` has no field for the rule `{}`", alias.key, rule.key);
+            self.reader
+                .findings
+                .report(Code::IncompleteAlias, self.reader.source, alias.key_span, message)
+                .also(used, "used here");
         }
         fields
     }

@@ -109,7 +109,15 @@ fn numeric(
     let extra: &[&'static str] = match word {
         TypeWord::EventCount => &[],
         TypeWord::ValuePercentile => &["field", "percentile"],
-        _ => &["field"],
+        TypeWord::ValueCount
+        | TypeWord::ValueSum
+        | TypeWord::ValueAverage
+        | TypeWord::ValueMedian
+        | TypeWord::Temporal
+        | TypeWord::TemporalOrdered
+        | TypeWord::Baseline
+        | TypeWord::NewTerms
+        | TypeWord::Absence => &["field"],
     };
     let condition = range(context, entry, extra)?;
     let (timespan, span) = (timespan?, entry.key_span);

@@ -1,7 +1,7 @@
 //! Reads the files of a rule set: the one place of this module that touches the disk.
 //!
 //! Bounded: folders 16 levels deep, 20,000 files, 1 MiB a file, 256 MiB in all. Names that start
-//! with a dot are left out (among them the folders behind a mounted Kubernetes ConfigMap, whose files
+//! with a dot are left out (among them the folders behind a mounted Kubernetes `ConfigMap`, whose files
 //! are reached by their links).
 
 use std::collections::BTreeSet;

@@ -48,6 +48,7 @@ pub(super) fn check(regex: &Regex) -> Result<usize, RegexFault> {
     Ok(required_literal(&hir))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "foreign, growing enums")]
 fn fault_of(error: &regex_syntax::Error) -> RegexFault {
     match error {
         regex_syntax::Error::Parse(error) => {
@@ -59,7 +60,6 @@ fn fault_of(error: &regex_syntax::Error) -> RegexFault {
                 ErrorKind::UnsupportedBackreference => {
                     RegexFault::Unsupported { what: "a back-reference", start, end }
                 }
-                #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
                 kind => RegexFault::Syntax { reason: kind.to_string(), start, end },
             }
         }
@@ -67,7 +67,6 @@ fn fault_of(error: &regex_syntax::Error) -> RegexFault {
             let (start, end) = (error.span().start.offset, error.span().end.offset);
             RegexFault::Syntax { reason: error.kind().to_string(), start, end }
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
         _ => RegexFault::Syntax { reason: error.to_string(), start: 0, end: 0 },
     }
 }

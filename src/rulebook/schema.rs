@@ -293,17 +293,15 @@ impl Reader<'_> {
         if !self.known_keys(node, &["id", "en"], "tenant") {
             return None;
         }
-        match (self.text(node, "id"), self.text(node, "en")) {
-            (Some((id, _)), Some((en, _))) => Some(TenantText { id, en }),
-            (None, _) | (_, None) => {
-                let message =
-                    "the text for tenants needs both `id` (Indonesian) and `en` (English)";
-                let span =
-                    node.entries().and_then(<[Entry]>::first).map_or(node.span, |e| e.key_span);
-                self.findings.report(Code::MissingKey, self.source, span, message);
-                None
-            }
-        }
+        let (id, en) = (self.text(node, "id"), self.text(node, "en"));
+        let (Some((id, _)), Some((en, _))) = (id, en) else {
+            let message = "the text for tenants needs both `id` (Indonesian) and `en` (English)";
+            let first = node.entries().and_then(<[Entry]>::first);
+            let span = first.map_or(node.span, |entry| entry.key_span);
+            self.findings.report(Code::MissingKey, self.source, span, message);
+            return None;
+        };
+        Some(TenantText { id, en })
     }
 
     pub(super) fn action(&mut self, node: &Node) -> Option<ActionKind> {

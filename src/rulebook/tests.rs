@@ -34,7 +34,7 @@ fn show_pattern(pattern: &TextPattern) -> String {
         Piece::Any => "*".to_owned(),
         Piece::One => "?".to_owned(),
     });
-    pieces.collect::<String>() + if pattern.cased { " cased" } else { "" }
+    pieces.collect::<Vec<_>>().concat() + if pattern.cased { " cased" } else { "" }
 }
 
 fn show(rulebook: &Rulebook, expr: &Expr) -> String {
@@ -503,7 +503,7 @@ proptest! {
         ]), 0..4),
         value in "[-a-z*?%\\\\(){}0-9./]{0,20}",
     ) {
-        let key: String = modifiers.iter().map(|name| format!("|{name}")).collect();
+        let key = modifiers.iter().fold(String::new(), |key, name| key + "|" + name);
         let _ = compiled(&rule_with(&format!("a{key}: '{value}'")));
     }
 }

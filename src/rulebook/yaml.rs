@@ -101,7 +101,7 @@ impl Node {
 }
 
 /// Reads all documents of a file; empty ones are left out.
-pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Diagnostic> {
+pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Box<Diagnostic>> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let shift = source.text.len() - text.len();
     let mut nodes = serde_saphyr::from_multiple_with_options::<Node>(text, parser_options())
@@ -110,11 +110,13 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Diagnostic> {
             let span =
                 Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
             let code = code_of(&error);
-            Diagnostic::new(code, source, span, message_of(&error))
+            Box::new(Diagnostic::new(code, source, span, message_of(&error)))
         })?;
     nodes.retain(|node| node.value != Value::Null);
     if shift > 0 {
-        nodes.iter_mut().for_each(|node| node.shift(shift));
+        for node in &mut nodes {
+            node.shift(shift);
+        }
     }
     Ok(nodes)
 }
@@ -137,6 +139,7 @@ impl Node {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
 fn code_of(error: &serde_saphyr::Error) -> Code {
     use serde_saphyr::Error;
     match error.without_snippet() {
@@ -147,7 +150,6 @@ fn code_of(error: &serde_saphyr::Error) -> Code {
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => Code::YamlTooLarge,
         Error::AliasError { error, .. } => code_of(error),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
         _ => Code::NotYaml,
     }
 }
@@ -311,7 +313,8 @@ mod tests {
                     let before = char::from_u32(u32::from(c) - 1).unwrap();
                     format!("{c}: &{c} [{}]\n", vec![format!("*{before}"); 9].join(","))
                 })
-                .collect::<String>()
+                .collect::<Vec<_>>()
+                .concat()
         );
         for (text, code) in [
             (bomb, Code::YamlTooLarge),

@@ -21,7 +21,9 @@ pub(super) fn apply(findings: &[Diagnostic]) -> Result<usize, String> {
         let (changed, count) = rewritten(text, fixes);
         let temporary = format!("{file}.fix~");
         std::fs::write(&temporary, changed)
-            .and_then(|()| std::fs::set_permissions(&temporary, std::fs::metadata(file)?.permissions()))
+            .and_then(|()| {
+                std::fs::set_permissions(&temporary, std::fs::metadata(file)?.permissions())
+            })
             .and_then(|()| std::fs::rename(&temporary, file))
             .map_err(|error| format!("cannot write {file}: {error}"))?;
         made += count;

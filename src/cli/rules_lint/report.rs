@@ -98,11 +98,10 @@ pub(super) fn sarif(output: &mut impl Write, outcome: &Outcome) -> io::Result<()
         .iter()
         .map(|finding| {
             let (end_line, end_column) = end(finding);
-            let help: String = finding.help.iter().map(|help| format!("\n{help}")).collect();
             json!({
                 "ruleId": finding.code.as_str(),
                 "level": finding.severity.as_str(),
-                "message": {"text": format!("{}{help}", finding.message)},
+                "message": {"text": message_and_help(finding)},
                 "locations": [{"physicalLocation": {
                     "artifactLocation": {"uri": finding.file().replace('\\', "/")},
                     "region": {
@@ -132,7 +131,6 @@ pub(super) fn sarif(output: &mut impl Write, outcome: &Outcome) -> io::Result<()
 pub(super) fn github(output: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
     for finding in &outcome.findings {
         let (end_line, end_column) = end(finding);
-        let help: String = finding.help.iter().map(|help| format!("\n{help}")).collect();
         writeln!(
             output,
             "::{} file={},line={},endLine={end_line},col={},endColumn={end_column},title={}::{}",
@@ -141,10 +139,16 @@ pub(super) fn github(output: &mut impl Write, outcome: &Outcome) -> io::Result<(
             finding.line,
             finding.column,
             finding.code,
-            data(&format!("{}{help}", finding.message)),
+            data(&message_and_help(finding)),
         )?;
     }
     Ok(())
+}
+
+fn message_and_help(finding: &Diagnostic) -> String {
+    let mut lines = vec![finding.message.as_str()];
+    lines.extend(finding.help.iter().map(String::as_str));
+    lines.join("\n")
 }
 
 /// A rule's own text must not be able to end a workflow command and start another.

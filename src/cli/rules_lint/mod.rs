@@ -142,12 +142,13 @@ fn print(format: LintFormat, outcome: &Outcome) -> io::Result<()> {
 pub fn explain_code(code: &str) -> Option<String> {
     let code = Code::find(code)?;
     let explanation = code.explanation();
-    let example: String = explanation.example.lines().map(|line| format!("    {line}\n")).collect();
+    let example: Vec<_> = explanation.example.lines().map(|line| format!("    {line}")).collect();
     Some(format!(
-        "{code} ({severity}): {summary}\n\n{text}\n\nExample:\n\n{example}",
+        "{code} ({severity}): {summary}\n\n{text}\n\nExample:\n\n{example}\n",
         severity = code.severity().as_str(),
         summary = explanation.summary,
         text = explanation.text,
+        example = example.join("\n"),
     ))
 }
 
