@@ -29,12 +29,19 @@ fn codes(text: &str) -> Vec<&'static str> {
 }
 
 fn show_pattern(pattern: &TextPattern) -> String {
-    let pieces = pattern.pieces.iter().map(|piece| match piece {
-        Piece::Text(text) => format!("[{text}]"),
-        Piece::Any => "*".to_owned(),
-        Piece::One => "?".to_owned(),
-    });
-    pieces.collect::<Vec<_>>().concat() + if pattern.cased { " cased" } else { "" }
+    let mut shown: Vec<String> = pattern
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => format!("[{text}]"),
+            Piece::Any => "*".to_owned(),
+            Piece::One => "?".to_owned(),
+        })
+        .collect();
+    if pattern.cased {
+        shown.push(" cased".to_owned());
+    }
+    shown.concat()
 }
 
 fn show(rulebook: &Rulebook, expr: &Expr) -> String {
