@@ -30,6 +30,5 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod demo;
-pub mod replay;
 pub mod secret;
 pub mod telemetry;

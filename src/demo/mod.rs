@@ -1,1 +1,3 @@
-//! Not written yet.
+//! Everything that a demonstration needs besides the daemon itself.
+
+pub mod traffic;

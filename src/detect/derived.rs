@@ -68,6 +68,50 @@ impl DerivedField {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == name).map(|(field, _)| *field)
     }
+
+    /// Returns what has to be worked out to answer this field.
+    pub fn group(self) -> DerivedGroup {
+        match self {
+            Self::ContentText
+            | Self::ContentNorm
+            | Self::ContentSqueezed
+            | Self::ContentObfuscation
+            | Self::ContentUrls
+            | Self::ContentHosts
+            | Self::ContentDomains
+            | Self::ContentPhones
+            | Self::ContentHasApk
+            | Self::ContentHasIpUrl
+            | Self::ContentHasPunycode
+            | Self::ContentHasShortener => DerivedGroup::Content,
+            Self::ActorInAllowlist | Self::ActorNet => DerivedGroup::Actor,
+            Self::TimeLocalHour | Self::TimeLocalWeekday => DerivedGroup::Time,
+            Self::AccountAgeDays | Self::AccountIsNew => DerivedGroup::Account,
+            Self::SeenSourceNew
+            | Self::SeenActorNew
+            | Self::SeenNetworkNew
+            | Self::SeenDomainNew
+            | Self::SeenTemplateNew
+            | Self::SeenRecipientNew
+            | Self::SeenLanguageNew
+            | Self::SeenTemplateAgeHours => DerivedGroup::Seen,
+        }
+    }
+}
+
+/// What has to be worked out, or kept, to answer a derived field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DerivedGroup {
+    /// The texts, links and phone numbers of the event.
+    Content,
+    /// The actor's address against networks.
+    Actor,
+    /// The account's local time.
+    Time,
+    /// The account's age.
+    Account,
+    /// What the account has shown before: costs memory for each account.
+    Seen,
 }
 
 /// Answers the derived fields of the event at hand.
@@ -75,4 +119,12 @@ pub trait DerivedSource {
     /// Calls `visit` for each value of the field until it returns false; not at all where the
     /// field has no value.
     fn derived(&self, field: DerivedField, visit: &mut dyn FnMut(FieldValue<'_>) -> bool);
+}
+
+/// Answers nothing: for events that have no account behind them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NothingDerived;
+
+impl DerivedSource for NothingDerived {
+    fn derived(&self, _: DerivedField, _: &mut dyn FnMut(FieldValue<'_>) -> bool) {}
 }

@@ -5,8 +5,29 @@
 //! - [`index`] and [`evaluate`]: which rules can match at all, and which do.
 //! - [`correlate`]: matches over time.
 
+#[cfg(test)]
+mod agreement;
+mod atom;
 pub mod content;
+pub mod correlate;
 mod derived;
+mod evaluate;
+mod explain;
+mod fold;
+mod index;
+pub mod naive;
+mod paths;
+mod pattern;
+mod program;
+mod route;
+mod scratch;
+mod values;
+
+pub use derived::{DerivedField, DerivedGroup, DerivedSource, NothingDerived};
+pub use evaluate::{DerivedNeeds, Detector, EventFields, Subject};
+pub use explain::{DecidingValue, Explanation, Finding};
+pub use route::EventSource;
+pub use scratch::Scratch;
 
 use std::sync::Arc;
 
@@ -15,8 +36,6 @@ use ipnet::IpNet;
 use crate::baseline::Seen;
 use crate::event::EventTime;
 use crate::rulebook::FieldId;
-
-pub use derived::{DerivedField, DerivedSource};
 
 /// A scalar value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]

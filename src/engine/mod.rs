@@ -1,1 +1,23 @@
-//! Not written yet.
+//! One batch: from records to committed effects. Start reading at [`step`].
+//!
+//! The engine is a pure function of the shard's state and the records: it reads no clock, does no
+//! I/O but loading an account that is not in memory, and draws no random number.
+
+mod account;
+mod evidence;
+mod merge;
+mod metrics;
+mod outcome;
+mod profile;
+mod recent;
+mod rules;
+mod shard;
+mod step;
+
+pub use account::{Account, UnreadableAccount};
+pub use merge::{Incoming, Merge};
+pub use metrics::Metrics;
+pub use outcome::{EventOutcome, Outcome};
+pub use rules::Rules;
+pub use shard::{AccountSource, NoAccounts, Shard};
+pub use step::{Observed, Settings, Workspace, step};

@@ -2,8 +2,8 @@
 //! looked into without allocation.
 //!
 //! Nodes stand in the order of the text (an object or array is followed by what it contains), so a
-//! walk reads memory forwards. Texts are ranges of the source unless they held an escape. Parsing is
-//! `serde_json`'s: strict UTF-8, at most 128 levels deep, numbers as in RFC 8259.
+//! walk reads memory forwards. Texts are ranges of the source unless they held an escape. Reading is
+//! strict: UTF-8, RFC 8259, at most 127 levels deep.
 //!
 //! An object that names a key twice keeps both entries: [`Value::get`] answers with the last, as
 //! most readers would, and [`Document::has_duplicate_keys`] lets a caller refuse the ambiguity.
@@ -11,19 +11,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64;
+use super::parser::{self, Parsed};
 
 /// Why a text is not a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     #[error("not UTF-8 from byte {valid_up_to}")]
     NotUtf8 { valid_up_to: usize },
-    #[error("nested deeper than 128 levels")]
+    #[error("nested deeper than 127 levels")]
     TooDeep,
     #[error("not JSON: {reason} at line {line} column {column}")]
-    NotJson { reason: String, line: usize, column: usize },
+    NotJson { reason: &'static str, line: usize, column: usize },
     #[error("larger than 4 GiB")]
     TooLarge,
 }
@@ -33,12 +31,12 @@ pub enum DocumentError {
 pub struct Document {
     source: Box<str>,
     unescaped: Box<str>,
-    nodes: Box<[Node]>,
+    nodes: Vec<Node>,
     has_duplicate_keys: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Node {
+pub(super) enum Node {
     Null,
     Bool(bool),
     Int(i64),
@@ -92,30 +90,18 @@ impl Document {
         if u32::try_from(source.len()).is_err() {
             return Err(DocumentError::TooLarge);
         }
-        let mut builder = Builder {
-            base: source.as_ptr() as usize,
-            unescaped: String::new(),
-            nodes: Vec::with_capacity(source.len() / 12 + 4),
-            has_duplicate_keys: false,
-        };
-        let mut deserializer = serde_json::Deserializer::from_str(&source);
-        Seed(&mut builder)
-            .deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end())
-            .map_err(|error| DocumentError::from_json(&error))?;
-        let Builder { unescaped, nodes, has_duplicate_keys, .. } = builder;
-        Ok(Self {
-            source,
-            unescaped: unescaped.into_boxed_str(),
-            nodes: nodes.into_boxed_slice(),
-            has_duplicate_keys,
-        })
+        let Parsed { mut nodes, unescaped, has_duplicate_keys } = parser::parse(&source)?;
+        // To shrink is to copy: worth it only where much was reserved for nothing.
+        if nodes.capacity() > nodes.len() * 2 {
+            nodes.shrink_to_fit();
+        }
+        Ok(Self { source, unescaped: unescaped.into_boxed_str(), nodes, has_duplicate_keys })
     }
 
     /// Builds a document from a JSON value, for shapes that are rewritten into the envelope.
     ///
     /// # Panics
-    /// Never: a `serde_json::Value` prints as JSON. Deeper than 128 levels is an error.
+    /// Never: a `serde_json::Value` prints as JSON. Deeper than 127 levels is an error.
     pub fn from_json(value: &serde_json::Value) -> Result<Self, DocumentError> {
         Self::parse(value.to_string().into_bytes())
     }
@@ -123,6 +109,13 @@ impl Document {
     /// Returns the outermost value.
     pub fn root(&self) -> Value<'_> {
         Value { document: self, at: 0 }
+    }
+
+    /// Returns the value that [`Value::position`] named; the outermost one for a position that this
+    /// document does not have.
+    pub fn value_at(&self, position: u32) -> Value<'_> {
+        let known = (position as usize) < self.nodes.len();
+        Value { document: self, at: if known { position } else { 0 } }
     }
 
     /// Returns the text that was parsed.
@@ -159,18 +152,6 @@ impl fmt::Debug for Document {
     }
 }
 
-impl DocumentError {
-    fn from_json(error: &serde_json::Error) -> Self {
-        let text = error.to_string();
-        if text.contains("recursion limit") {
-            return Self::TooDeep;
-        }
-        // The text ends in " at line 1 column 7", which the fields already say.
-        let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
-        Self::NotJson { reason, line: error.line(), column: error.column() }
-    }
-}
-
 impl<'d> Value<'d> {
     fn node(self) -> Node {
         self.document.nodes[self.at as usize]
@@ -186,6 +167,11 @@ impl<'d> Value<'d> {
             | Node::Source { .. }
             | Node::Unescaped { .. } => self.at + 1,
         }
+    }
+
+    /// Returns where in its document the value stands, for [`Document::value_at`].
+    pub fn position(self) -> u32 {
+        self.at
     }
 
     /// Returns what this value is.
@@ -256,161 +242,6 @@ impl<'d> Value<'d> {
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Value").field("at", &self.at).finish_non_exhaustive()
-    }
-}
-
-struct Builder {
-    /// Address of the source: a borrowed text is recognised by where it lies.
-    base: usize,
-    unescaped: String,
-    nodes: Vec<Node>,
-    has_duplicate_keys: bool,
-}
-
-impl Builder {
-    fn text(&mut self, text: &str) {
-        let start = offset(self.unescaped.len());
-        self.unescaped.push_str(text);
-        self.nodes.push(Node::Unescaped { start, end: offset(self.unescaped.len()) });
-    }
-
-    fn borrowed_text(&mut self, text: &str) {
-        let start = text.as_ptr() as usize - self.base;
-        self.nodes.push(Node::Source { start: offset(start), end: offset(start + text.len()) });
-    }
-
-    /// Reserves the node of an array or object; [`Self::close`] fills it in.
-    fn open(&mut self) -> usize {
-        self.nodes.push(Node::Null);
-        self.nodes.len() - 1
-    }
-
-    fn next(&self) -> u32 {
-        offset(self.nodes.len())
-    }
-}
-
-/// Fits by construction: a source of at most 4 GiB holds no more nodes and no longer texts.
-fn offset(value: usize) -> u32 {
-    u32::try_from(value).expect("a document is smaller than 4 GiB")
-}
-
-/// Whether two of an object's keys have the same hash. A chance collision has odds of 2^-64 a pair.
-fn has_repeated(hashes: &mut [u64]) -> bool {
-    if hashes.len() <= LINEAR_KEYS {
-        return hashes.iter().enumerate().any(|(at, hash)| hashes[..at].contains(hash));
-    }
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-/// Up to so many keys, comparing each with each is faster than sorting.
-const LINEAR_KEYS: usize = 24;
-
-/// Reads one value into the builder.
-struct Seed<'b>(&'b mut Builder);
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.nodes.push(Node::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.nodes.push(Node::Bool(value));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.nodes.push(Node::Int(value));
-        Ok(())
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "beyond 63 bits a number is approximate")]
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        let node = i64::try_from(value).map_or(Node::Float(value as f64), Node::Int);
-        self.0.nodes.push(node);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.0.nodes.push(Node::Float(value));
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
-        self.0.borrowed_text(value);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.0.text(value);
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let at = self.0.open();
-        let mut len = 0;
-        while elements.next_element_seed(Seed(self.0))?.is_some() {
-            len += 1;
-        }
-        self.0.nodes[at] = Node::Array { len, next: self.0.next() };
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let at = self.0.open();
-        let mut hashes = SmallVec::<[u64; LINEAR_KEYS]>::new();
-        while let Some(hash) = entries.next_key_seed(KeySeed(self.0))? {
-            hashes.push(hash);
-            entries.next_value_seed(Seed(self.0))?;
-        }
-        self.0.nodes[at] = Node::Object { len: offset(hashes.len()), next: self.0.next() };
-        self.0.has_duplicate_keys |= has_repeated(&mut hashes);
-        Ok(())
-    }
-}
-
-/// Reads the key of an entry into the builder and returns its hash.
-struct KeySeed<'b>(&'b mut Builder);
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = u64;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeySeed<'_> {
-    type Value = u64;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<u64, E> {
-        self.0.borrowed_text(value);
-        Ok(xxh3_64(value.as_bytes()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<u64, E> {
-        self.0.text(value);
-        Ok(xxh3_64(value.as_bytes()))
     }
 }
 

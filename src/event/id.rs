@@ -12,26 +12,39 @@ pub enum InvalidId {
     Empty,
     #[error("the id has {0} bytes, more than 128")]
     TooLong(usize),
+    /// Ids end up in mail headers, log lines and store keys, where such a character divides.
+    #[error("the id holds a control character")]
+    ControlCharacter,
 }
 
 const MAX_BYTES: usize = 128;
 
-fn check(raw: &str) -> Result<(), InvalidId> {
-    match raw.len() {
-        0 => Err(InvalidId::Empty),
-        1..=MAX_BYTES => Ok(()),
-        bytes => Err(InvalidId::TooLong(bytes)),
+impl InvalidId {
+    /// Tells whether a text could be an id: 1 to 128 bytes, no control characters.
+    pub fn check(raw: &str) -> Result<(), Self> {
+        match raw.len() {
+            0 => Err(Self::Empty),
+            1..=MAX_BYTES if has_control(raw) => Err(Self::ControlCharacter),
+            1..=MAX_BYTES => Ok(()),
+            bytes => Err(Self::TooLong(bytes)),
+        }
     }
 }
 
-/// The tenant: `account.app_code`, 1 to 128 bytes.
+/// Tells whether a text holds a control character of Unicode.
+fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control())
+        || (!text.is_ascii() && text.chars().any(char::is_control))
+}
+
+/// The tenant: `account.app_code`, 1 to 128 bytes without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AccountId(Arc<str>);
 
 impl AccountId {
-    /// Checks the length.
+    /// Checks the length and the characters.
     pub fn new(raw: &str) -> Result<Self, InvalidId> {
-        check(raw)?;
+        InvalidId::check(raw)?;
         Ok(Self(raw.into()))
     }
 
@@ -52,14 +65,14 @@ impl std::borrow::Borrow<str> for AccountId {
     }
 }
 
-/// The event's own `id`, 1 to 128 bytes.
+/// The event's own `id`, 1 to 128 bytes without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EventId(Box<str>);
 
 impl EventId {
-    /// Checks the length.
+    /// Checks the length and the characters.
     pub fn new(raw: &str) -> Result<Self, InvalidId> {
-        check(raw)?;
+        InvalidId::check(raw)?;
         Ok(Self(raw.into()))
     }
 

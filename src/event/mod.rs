@@ -3,13 +3,19 @@
 //! An [`Event`] is a small typed head (what the engine decides by) and a [`Document`] (what rules
 //! look into), always in the shape of the satpam envelope whatever shape was on the wire.
 
+pub mod decode;
 mod document;
 mod id;
+mod object_writer;
+mod parser;
+mod record;
 mod span;
 mod time;
 
 pub use document::{Document, DocumentError, Kind, Value};
 pub use id::{AccountId, EventId, InvalidId, Offset, Position, ShardId, TopicIndex};
+pub use object_writer::ObjectWriter;
+pub use record::RawRecord;
 pub use span::{InvalidTimeSpan, TimeSpan};
 pub use time::EventTime;
 

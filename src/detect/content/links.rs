@@ -38,13 +38,13 @@ const PLATFORM_HOSTS: [&str; 1] = ["d1edrlpyc25xu0.cloudfront.net"];
 
 /// Endings that a bare host may have: seen without `www.` or a path, and no word of a sentence.
 const PLAIN_ENDINGS: [&str; 26] = [
-    "app", "asia", "biz", "cc", "cf", "com", "cyou", "dev", "edu", "gov", "gq", "icu", "id", "info",
-    "io", "ly", "ml", "net", "org", "sbs", "sg", "tk", "tv", "uk", "xin", "xyz",
+    "app", "asia", "biz", "cc", "cf", "com", "cyou", "dev", "edu", "gov", "gq", "icu", "id",
+    "info", "io", "ly", "ml", "net", "org", "sbs", "sg", "tk", "tv", "uk", "xin", "xyz",
 ];
 /// Endings that are words as well: a bare host has them when it is long or holds `-` or a digit.
 const WORD_ENDINGS: [&str; 23] = [
-    "bet", "bid", "buzz", "click", "club", "co", "fun", "ga", "link", "live", "lol", "me", "online",
-    "pro", "shop", "site", "space", "store", "to", "top", "vip", "website", "win",
+    "bet", "bid", "buzz", "click", "club", "co", "fun", "ga", "link", "live", "lol", "me",
+    "online", "pro", "shop", "site", "space", "store", "to", "top", "vip", "website", "win",
 ];
 
 static SHORTENERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
@@ -184,7 +184,8 @@ struct Candidate<'t> {
 impl<'t> Candidate<'t> {
     /// Reads the host; nothing when it cannot be one.
     fn host(&self) -> Option<Host> {
-        let raw = self.chunk[self.start..self.end].trim_matches(|c| is_dot(c) || c == '-' || c == '_');
+        let raw =
+            self.chunk[self.start..self.end].trim_matches(|c| is_dot(c) || c == '-' || c == '_');
         // Removing invisible characters and mapping to ASCII can only shorten a host so much.
         if raw.is_empty() || raw.len() > 4 * MAX_HOST_BYTES {
             return None;
@@ -264,7 +265,10 @@ impl<'t> Candidate<'t> {
             self.end
         };
         let is_closing = |c: char| {
-            matches!(c, '.' | ',' | ';' | ':' | '!' | ')' | ']' | '\'' | '*' | '~' | '_' | '…' | '”' | '’')
+            matches!(
+                c,
+                '.' | ',' | ';' | ':' | '!' | ')' | ']' | '\'' | '*' | '~' | '_' | '…' | '”' | '’'
+            )
         };
         Cow::Borrowed(self.chunk[start..end].trim_end_matches(is_closing))
     }
@@ -296,14 +300,14 @@ fn has_scheme_before(chunk: &str, start: usize) -> bool {
 /// Whether what follows a run shows that it was the user name in `https://user:password@host`.
 fn is_user_name(rest: &str) -> bool {
     let rest = cut(rest, MAX_USER_BYTES);
-    rest.starts_with(':') && rest.split(['/', '?', '#']).next().is_some_and(|part| part.contains('@'))
+    rest.starts_with(':')
+        && rest.split(['/', '?', '#']).next().is_some_and(|part| part.contains('@'))
 }
 
 /// Returns where the scheme in front of a host starts.
 fn scheme_start(chunk: &str, start: usize) -> usize {
     let Some(colon) = chunk[..start].rfind("://") else { return start };
-    let letters =
-        chunk[..colon].bytes().rev().take(8).take_while(u8::is_ascii_alphabetic).count();
+    let letters = chunk[..colon].bytes().rev().take(8).take_while(u8::is_ascii_alphabetic).count();
     colon - letters
 }
 

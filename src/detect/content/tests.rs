@@ -1,3 +1,5 @@
+//! What a reader would see, from what was sent.
+
 use super::*;
 
 /// Dumps folded texts for rule development when the variable is set.

@@ -1,0 +1,36 @@
+//! When businesses write: by hour, weekday, payday and double date, in Jakarta's time.
+
+use crate::event::EventTime;
+
+/// Jakarta is seven hours ahead of UTC all year.
+pub(super) const JAKARTA_MILLIS: i64 = 7 * super::HOUR;
+
+/// Share of each local hour, the mean being 1.
+const HOURS: [f64; 24] = [
+    0.1, 0.05, 0.05, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.1, 2.2, 2.0, 1.5, 1.8, 2.0, 1.9, 1.7, 1.4,
+    1.1, 1.0, 0.8, 0.6, 0.4, 0.25,
+];
+
+/// No factor is larger: busiest hour, payday and double date together.
+pub(super) const LARGEST: f64 = 2.2 * 1.3 * 2.0;
+
+/// Returns how busy a time is against the mean; `weekend` is the account's own share for weekends.
+pub(super) fn factor(time: EventTime, weekend: f64) -> f64 {
+    let local = time.millis().saturating_add(JAKARTA_MILLIS);
+    let day = local.div_euclid(super::DAY);
+    let hour = usize::try_from(local.rem_euclid(super::DAY) / super::HOUR).unwrap_or_default();
+    let mut factor = HOURS[hour];
+    // The epoch was a Thursday, so the days with 2 or 3 behind it are Saturday and Sunday.
+    if matches!(day.rem_euclid(7), 2 | 3) {
+        factor *= weekend;
+    }
+    let timestamp = jiff::Timestamp::from_millisecond(local).unwrap_or_default();
+    let date = jiff::tz::Offset::UTC.to_datetime(timestamp).date();
+    if date.day() >= 25 || date.day() == 1 {
+        factor *= 1.3;
+    }
+    if date.month() >= 9 && date.day() == date.month() {
+        factor *= 2.0;
+    }
+    factor
+}

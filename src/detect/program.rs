@@ -1,0 +1,112 @@
+//! The conditions of all rules as one list of steps, the cheap and decisive parts first.
+
+use super::atom::CompiledAtom;
+use crate::rulebook::{AtomId, Expr};
+
+/// Index of a step in its [`Program`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StepId(u32);
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Atom(AtomId),
+    Not(StepId),
+    /// Ranges of [`Program::parts`].
+    All(u32, u32),
+    AnyOf(u32, u32),
+    Constant(bool),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    steps: Vec<Step>,
+    parts: Vec<StepId>,
+}
+
+/// What running a part of a condition costs, and how often it holds.
+#[derive(Clone, Copy)]
+struct Estimate {
+    cost: f64,
+    odds: f64,
+}
+
+impl Program {
+    /// Adds a condition.
+    pub(super) fn add(&mut self, expr: &Expr, atoms: &[CompiledAtom]) -> StepId {
+        self.compile(expr, atoms).0
+    }
+
+    fn compile(&mut self, expr: &Expr, atoms: &[CompiledAtom]) -> (StepId, Estimate) {
+        match expr {
+            Expr::Selection(_, inner) => self.compile(inner, atoms),
+            Expr::Atom(atom) => {
+                let (cost, odds) = atoms[atom.0 as usize].estimate();
+                (self.push(Step::Atom(*atom)), Estimate { cost, odds })
+            }
+            Expr::Constant(value) => {
+                let odds = if *value { 1.0 } else { 0.0 };
+                (self.push(Step::Constant(*value)), Estimate { cost: 1.0, odds })
+            }
+            Expr::Not(inner) => {
+                let (step, estimate) = self.compile(inner, atoms);
+                let odds = 1.0 - estimate.odds;
+                (self.push(Step::Not(step)), Estimate { odds, ..estimate })
+            }
+            Expr::And(parts) => {
+                let (first, end, misses) = self.compile_parts(parts, atoms, |odds| 1.0 - odds);
+                let estimate = Estimate { cost: misses.cost, odds: 1.0 - misses.odds };
+                (self.push(Step::All(first, end)), estimate)
+            }
+            Expr::Or(parts) => {
+                let (first, end, estimate) = self.compile_parts(parts, atoms, |odds| odds);
+                (self.push(Step::AnyOf(first, end)), estimate)
+            }
+        }
+    }
+
+    /// Adds parts of which the first that is `decisive` ends the evaluation; the estimate's odds
+    /// are those that any is.
+    fn compile_parts(
+        &mut self,
+        parts: &[Expr],
+        atoms: &[CompiledAtom],
+        decisive: impl Fn(f64) -> f64,
+    ) -> (u32, u32, Estimate) {
+        let mut compiled: Vec<_> = parts.iter().map(|part| self.compile(part, atoms)).collect();
+        let rank = |estimate: &Estimate| estimate.cost / decisive(estimate.odds).max(1e-3);
+        compiled.sort_by(|one, other| rank(&one.1).total_cmp(&rank(&other.1)));
+        let mut cost = 0.0;
+        let mut undecided = 1.0;
+        for (_, estimate) in &compiled {
+            cost += undecided * estimate.cost;
+            undecided *= 1.0 - decisive(estimate.odds);
+        }
+        let first = narrow(self.parts.len());
+        self.parts.extend(compiled.into_iter().map(|(step, _)| step));
+        (first, narrow(self.parts.len()), Estimate { cost, odds: 1.0 - undecided })
+    }
+
+    fn push(&mut self, step: Step) -> StepId {
+        self.steps.push(step);
+        StepId(narrow(self.steps.len() - 1))
+    }
+
+    /// Returns whether a condition holds, asking for no more tests than decide it.
+    pub(super) fn holds(&self, step: StepId, atom: &mut impl FnMut(AtomId) -> bool) -> bool {
+        match self.steps[step.0 as usize] {
+            Step::Atom(id) => atom(id),
+            Step::Not(inner) => !self.holds(inner, atom),
+            Step::All(first, end) => {
+                self.parts[first as usize..end as usize].iter().all(|part| self.holds(*part, atom))
+            }
+            Step::AnyOf(first, end) => {
+                self.parts[first as usize..end as usize].iter().any(|part| self.holds(*part, atom))
+            }
+            Step::Constant(value) => value,
+        }
+    }
+}
+
+fn narrow(value: usize) -> u32 {
+    u32::try_from(value).expect("fewer than 2^32 steps in all conditions")
+}

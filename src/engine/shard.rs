@@ -1,0 +1,191 @@
+//! The state of one shard: its accounts in memory, loaded when first touched, and what is shared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Account;
+use super::rules::Rules;
+use crate::detect::correlate::ShardWindows;
+use crate::event::{AccountId, EventTime, Offset, ShardId, TopicIndex};
+use crate::rulebook::Policy;
+use crate::store::{Batch, ShardStore, StoreError};
+
+/// Where accounts come from that are not in memory.
+pub trait AccountSource: Send {
+    /// Returns the stored form of an account.
+    fn account(&self, account: &AccountId) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+impl AccountSource for ShardStore {
+    fn account(&self, account: &AccountId) -> Result<Option<Vec<u8>>, StoreError> {
+        Self::account(self, account)
+    }
+}
+
+/// No account is known yet: for replays and tests of rules.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoAccounts;
+
+impl AccountSource for NoAccounts {
+    fn account(&self, _: &AccountId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// What a shard keeps beside its accounts. Stored at each checkpoint.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct ShardState {
+    /// The latest event time of the shard.
+    pub(super) watermark: EventTime,
+    pub(super) windows: ShardWindows,
+    /// When the open incidents close if nothing more happens.
+    pub(super) closings: BTreeSet<(EventTime, AccountId)>,
+}
+
+/// An account in memory.
+struct Slot {
+    account: Box<Account>,
+    is_dirty: bool,
+    /// When it was touched last, counted in touches of the shard.
+    touched: u64,
+}
+
+/// One shard's live state.
+pub struct Shard {
+    id: ShardId,
+    source: Box<dyn AccountSource>,
+    accounts: HashMap<AccountId, Slot>,
+    pub(super) state: ShardState,
+    touches: u64,
+    /// Accounts whose stored form could not be read and that begin anew.
+    unreadable: u64,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shard").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// Starts from the stored state of the shard; an unreadable or missing one is empty.
+    pub fn new(id: ShardId, source: Box<dyn AccountSource>, state: Option<&[u8]>) -> Self {
+        let state = state.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
+        Self { id, source, accounts: HashMap::new(), state, touches: 0, unreadable: 0 }
+    }
+
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Returns how many accounts are in memory.
+    pub fn accounts_in_memory(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Returns and resets how many accounts could not be read.
+    pub fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+
+    /// Returns an account that is in memory.
+    pub fn account(&self, account: &AccountId) -> Option<&Account> {
+        self.accounts.get(account).map(|slot| &*slot.account)
+    }
+
+    /// Fits the shard's state to a rule set, at the start and after a reload.
+    pub fn adopt(&mut self, rules: &Rules) {
+        rules.correlator.reconcile(self.state.watermark, &mut self.state.windows);
+    }
+
+    /// Takes an account out to work on it; it comes back by [`Self::put_back`]. Nothing when it was
+    /// never seen.
+    pub(super) fn take(
+        &mut self,
+        id: &AccountId,
+        rules: &Rules,
+    ) -> Result<Option<Box<Account>>, StoreError> {
+        if let Some(slot) = self.accounts.remove(id) {
+            return Ok(Some(slot.account));
+        }
+        let Some(bytes) = self.source.account(id)? else { return Ok(None) };
+        let Ok(mut account) = Account::decode(&bytes) else {
+            self.unreadable += 1;
+            return Ok(None);
+        };
+        rules.correlator.forget_unknown(
+            &self.state.windows,
+            &mut account.windows,
+            &mut account.normal,
+        );
+        if let Some(deadline) = account.windows.next_deadline() {
+            self.state.windows.remind(id, deadline);
+        }
+        Ok(Some(Box::new(account)))
+    }
+
+    /// Puts an account back, changed.
+    pub(super) fn put_back(&mut self, id: AccountId, account: Box<Account>, policy: &Policy) {
+        if let Some(at) = account.ledger.closes_at(policy) {
+            self.state.closings.insert((at, id.clone()));
+        }
+        self.touches += 1;
+        let slot = Slot { account, is_dirty: true, touched: self.touches };
+        self.accounts.insert(id, slot);
+    }
+
+    /// Returns the account whose incident is the first to close at or before the watermark.
+    pub(super) fn next_closing(&mut self) -> Option<AccountId> {
+        let (at, _) = self.state.closings.first()?;
+        if *at > self.state.watermark {
+            return None;
+        }
+        self.state.closings.pop_first().map(|(_, account)| account)
+    }
+
+    /// Adds the state of the named accounts to a batch.
+    pub fn add_accounts(&self, accounts: &[AccountId], batch: &mut Batch) {
+        for id in accounts {
+            if let Some(slot) = self.accounts.get(id) {
+                batch.accounts.push((id.clone(), slot.account.encode()));
+            }
+        }
+    }
+
+    /// Adds everything that changed since the last checkpoint, and where to resume.
+    ///
+    /// # Panics
+    /// Never: the shard's state can be encoded.
+    pub fn add_checkpoint(&self, resume: BTreeMap<TopicIndex, Offset>, batch: &mut Batch) {
+        let mut dirty: Vec<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|(_, slot)| slot.is_dirty)
+            .map(|(id, _)| id.clone())
+            .collect();
+        dirty.sort();
+        batch.accounts.clear();
+        self.add_accounts(&dirty, batch);
+        batch.offsets = Some(resume);
+        let state = postcard::to_allocvec(&self.state);
+        batch.shard_state =
+            Some(state.expect("a shard's state has no part that cannot be encoded"));
+    }
+
+    /// Notes that a checkpoint is durable, and lets go of the accounts that were touched longest
+    /// ago, down to `most`.
+    pub fn checkpointed(&mut self, most: usize) {
+        for slot in self.accounts.values_mut() {
+            slot.is_dirty = false;
+        }
+        if self.accounts.len() <= most {
+            return;
+        }
+        let mut touched: Vec<u64> = self.accounts.values().map(|slot| slot.touched).collect();
+        let excess = self.accounts.len() - most;
+        let (_, bound, _) = touched.select_nth_unstable(excess - 1);
+        let bound = *bound;
+        self.accounts.retain(|_, slot| slot.touched > bound);
+    }
+}

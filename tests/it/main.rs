@@ -1,0 +1,9 @@
+//! The tests that need more than one module, a real component or the files of the project: one
+//! binary, so that there is one link.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod architecture;
+mod dependencies;
+mod kafka_ingest;
+mod support;
+mod takeover;

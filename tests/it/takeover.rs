@@ -1,0 +1,257 @@
+//! The main job on the real parts: a takeover goes through Apache Kafka, and ends as an incident, a
+//! mail that arrives, and one call that resets the passwords, Admin first.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::support::kafka::{self, poll_until};
+use crate::support::project_path;
+
+/// A request that the platform's stub has seen: headers in lower case, and the body.
+type Request = (String, serde_json::Value);
+
+/// Answers every request with "done" and keeps what it was asked.
+fn platform() -> (u16, Arc<Mutex<Vec<Request>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
+    let requests = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if let Some(request) = answer(stream) {
+                requests.lock().unwrap().push(request);
+            }
+        }
+    });
+    (port, seen)
+}
+
+fn answer(mut stream: TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut head = String::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line.to_lowercase());
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    let mut body = vec![0; length.trim().parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    let reply = r#"{"status":"done","users":[{"id":"1","role":"admin","done":true},{"id":"2","role":"agent","done":true}]}"#;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{reply}",
+        reply.len()
+    )
+    .ok()?;
+    Some((head, serde_json::from_slice(&body).ok()?))
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn mail_server(folder: &Path) -> (Running, u16) {
+    let port = free_port();
+    let child = Command::new(project_path(".cache/python/bin/python3"))
+        .args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
+        .args(["-c", "aiosmtpd.handlers.Mailbox"])
+        .arg(folder)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("`./run setup --tests` makes the Python environment");
+    let server = Running(child);
+    poll_until("the mail server", || TcpStream::connect(("127.0.0.1", port)).ok());
+    (server, port)
+}
+
+fn mails(folder: &Path) -> Vec<String> {
+    let Ok(files) = std::fs::read_dir(folder.join("new")) else { return Vec::new() };
+    files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
+}
+
+fn event(
+    id: &str,
+    kind: &str,
+    time: &str,
+    ip: &str,
+    user: &str,
+    body: serde_json::Value,
+) -> Vec<u8> {
+    let mut event = serde_json::json!({
+        "id": id, "type": kind, "time": time,
+        "account": {"app_code": "toko-contoh", "name": "Toko Contoh", "language": "id", "two_factor": false},
+        "actor": {"id": user, "email": format!("{user}@toko.example"), "role": "admin", "auth": "password", "ip": ip},
+    });
+    for (key, value) in body.as_object().unwrap() {
+        event[key] = value.clone();
+    }
+    event.to_string().into_bytes()
+}
+
+fn scrape(port: u16, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: satpam\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// Ordinary days of a tenant, so that it is no longer learning, then the intruder.
+fn produce(brokers: &str, prefix: &str) {
+    let office = "203.0.113.10";
+    for day in 1..=9 {
+        let time = |hour: u32| format!("2026-11-{day:02}T{hour:02}:00:00+07:00");
+        let login = event(
+            &format!("l{day}"),
+            "login.succeeded",
+            &time(9),
+            office,
+            "budi",
+            serde_json::json!({"login": {"result": "succeeded"}}),
+        );
+        kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
+        let messages: Vec<Vec<u8>> = (0..5)
+            .map(|n| {
+                let body = serde_json::json!({"message": {"id": format!("{day}-{n}"), "kind": "text",
+                    "text": "Terima kasih, pesanan Anda sudah kami kirim hari ini.", "recipient": format!("62812000000{n}")}});
+                event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", body)
+            })
+            .collect();
+        let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        kafka::produce(brokers, &format!("{prefix}messages"), 0, &messages);
+    }
+    let stranger = "198.51.100.77";
+    let login = event(
+        "x1",
+        "login.succeeded",
+        "2026-11-10T02:00:00+07:00",
+        stranger,
+        "budi",
+        serde_json::json!({"login": {"result": "succeeded", "new_device": true}}),
+    );
+    kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
+    let template = event(
+        "x2",
+        "template.created",
+        "2026-11-10T02:05:00+07:00",
+        stranger,
+        "budi",
+        serde_json::json!({"template": {"id": "t1", "name": "promo_123", "category": "UTILITY", "language": "id",
+            "body": "Selamat! Anda terpilih sebagai pemenang undian gebyar BRI, hadiah ke-2 cek tunai Rp175 juta. PIN pemenang 25f4777. Klik http://bri-undian88.xyz/info"}}),
+    );
+    kafka::produce(brokers, &format!("{prefix}templates"), 0, &[&template]);
+    for (id, kind, minute) in [("x3", "broadcast.created", 10), ("x4", "broadcast.started", 11)] {
+        let broadcast = event(
+            id,
+            kind,
+            &format!("2026-11-10T02:{minute}:00+07:00"),
+            stranger,
+            "budi",
+            serde_json::json!({"broadcast": {"job_id": "j1", "name": "b", "template_name": "promo_123",
+                "language": "id", "recipient_count": 990, "hide_variables": true}}),
+        );
+        kafka::produce(brokers, &format!("{prefix}broadcasts"), 0, &[&broadcast]);
+    }
+}
+
+fn configure(folder: &Path, prefix: &str, smtp: u16, platform: u16, metrics: u16) {
+    let topics = ["messages", "templates", "broadcasts", "accounts"];
+    let topics: Vec<String> = topics.iter().map(|name| format!("{prefix}{name}: satpam")).collect();
+    let text = format!(
+        "rules: {rules}\n\
+         topics: {{{topics}}}\n\
+         kafka:\n  brokers: {brokers}\n  group_id: {prefix}group\n  dead_letter: {{target: {{topic: {prefix}dead}}}}\n\
+         limits: {{future: 3650d}}\n\
+         store: {{path: {state}}}\n\
+         telemetry: {{listen: '127.0.0.1:{metrics}'}}\n\
+         respond:\n  modes: {{force_password_reset: auto, revoke_sessions: auto}}\n\
+         \x20 email: {{host: 127.0.0.1, port: {smtp}, tls: none, from: 'Qiscus Security <security@qiscus.example>', staff: [ops@qiscus.example]}}\n\
+         \x20 platform: {{base_url: 'http://127.0.0.1:{platform}', signing_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=}}\n",
+        rules = project_path("rules").display(),
+        topics = topics.join(", "),
+        brokers = kafka::shared().address(),
+        state = folder.join("state").display(),
+    );
+    std::fs::write(folder.join("satpam.yaml"), text).unwrap();
+}
+
+#[test]
+fn a_takeover_ends_in_a_mail_and_one_password_reset() {
+    let broker = kafka::shared();
+    let prefix = format!("{}-", kafka::prefix("takeover").trim_end_matches('-'));
+    for name in ["messages", "templates", "broadcasts", "accounts", "dead"] {
+        kafka::create_topic(&broker.address(), &format!("{prefix}{name}"), 1, &[]);
+    }
+    produce(&broker.address(), &prefix);
+    kafka::produce(&broker.address(), &format!("{prefix}messages"), 0, &[b"{not json"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (_mail_server, smtp) = mail_server(&folder.path().join("mail"));
+    let (platform_port, requests) = platform();
+    let metrics = free_port();
+    configure(folder.path(), &prefix, smtp, platform_port, metrics);
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let mut daemon = Running(
+        Command::new(env!("CARGO_BIN_EXE_satpam"))
+            .args(["run", "--config"])
+            .arg(folder.path().join("satpam.yaml"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap(),
+    );
+    let tell = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+
+    let reset = std::panic::catch_unwind(|| {
+        poll_until("the password reset", || {
+            let requests = requests.lock().unwrap();
+            requests.iter().find(|(_, body)| body["kind"] == "force_password_reset").cloned()
+        })
+    })
+    .unwrap_or_else(|_| panic!("no reset; the daemon said:\n{}", tell()));
+    assert_eq!(reset.1["users"]["roles"], serde_json::json!(["admin", "supervisor", "agent"]));
+    let key = reset.0.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap();
+    assert_eq!(Some(key.trim()), reset.1["id"].as_str());
+
+    let mail = poll_until("the mail to the tenant", || {
+        mails(&folder.path().join("mail"))
+            .into_iter()
+            .find(|mail| mail.contains("To: budi@toko.example"))
+    });
+    assert!(mail.contains("Content-Language: id"), "{mail}");
+    assert!(!mail.contains("http://bri-undian88.xyz"), "a live link is in the mail:\n{mail}");
+
+    poll_until("the metric", || {
+        scrape(metrics, "satpam_incidents_opened_total").filter(|n| *n >= 1.0)
+    });
+    let dead = kafka::read(&broker.address(), &format!("{prefix}dead"), 0, 1);
+    assert_eq!(dead[0].payload, b"{not json");
+
+    // A stop saves the state and ends well; a restart repeats nothing.
+    let terminated =
+        Command::new("kill").args(["-TERM", &daemon.0.id().to_string()]).status().unwrap();
+    assert!(terminated.success());
+    assert!(daemon.0.wait().unwrap().success(), "{}", tell());
+    let resets = |requests: &[Request]| {
+        requests.iter().filter(|(_, body)| body["kind"] == "force_password_reset").count()
+    };
+    assert_eq!(resets(&requests.lock().unwrap()), 1);
+}
