@@ -269,6 +269,7 @@ impl Compiler<'_> {
             foreign: product.is_some_and(|product| product != lint::OWN_PRODUCT),
             unusable: false,
             fields: Vec::new(),
+            weak_regexes: Vec::new(),
             account_lists: Vec::new(),
         }
     }
@@ -334,6 +335,10 @@ impl Compiler<'_> {
         lint::account_lists(&scope.account_lists, accounts, &document.source, scope.findings);
         lint::status(document, scope.findings);
         let selections = selections?;
+        let weak_regexes = std::mem::take(&mut scope.weak_regexes);
+        if !weak_regexes.is_empty() && !lint::has_anchor(&selections.condition, &self.table.atoms) {
+            lint::weak_regexes(&weak_regexes, &document.source, &mut self.findings);
+        }
         Some(Detection {
             meta,
             logsource: logsource.clone(),

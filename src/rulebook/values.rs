@@ -18,6 +18,9 @@ use super::yaml::{Entry, Node, Value};
 /// The lists of `rules/lists/`, for `|expand`.
 pub(super) type Lists = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
+/// A literal of so many bytes is rare enough to find a rule by.
+pub(super) const LITERAL_MIN: usize = 3;
+
 /// Texts that one value may stand for.
 const MAX_VARIANTS: usize = 10_000;
 
@@ -34,6 +37,8 @@ pub(super) struct Scope<'a> {
     pub(super) unusable: bool,
     /// Fields that were named, with their places.
     pub(super) fields: Vec<(String, Span)>,
+    /// Regular expressions that need no literal worth looking for.
+    pub(super) weak_regexes: Vec<Span>,
     /// Lists of accounts that were named, with their places.
     pub(super) account_lists: Vec<(String, Span)>,
 }
@@ -297,13 +302,8 @@ impl Scope<'_> {
         let regex = Regex { pattern: text.as_str().into(), ignore_case, multi_line, dot_all };
         match regex_check::check(&regex) {
             Ok(literal) => {
-                if literal < 3 && !self.foreign {
-                    let message = "the regular expression has no literal of three characters";
-                    self.findings
-                        .report(Code::RegexWithoutLiteral, self.source, node.span, message)
-                        .help(
-                            "such a rule is tried on every event; add a `contains` that it needs",
-                        );
+                if literal < LITERAL_MIN {
+                    self.weak_regexes.push(node.span);
                 }
                 Some(self.table.intern(target, Test::Regex(regex)))
             }
