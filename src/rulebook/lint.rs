@@ -72,11 +72,11 @@ fn is_anchor(test: &Test) -> bool {
     match test {
         Test::Text(pattern) => {
             let is_whole = pattern.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
-            let is_long = |piece: &Piece| match piece {
-                Piece::Text(text) => text.len() >= LITERAL_MIN,
+            let has_literal = |piece: &Piece| match piece {
+                Piece::Text(literal) => literal.len() >= LITERAL_MIN,
                 Piece::Any | Piece::One => false,
             };
-            is_whole || pattern.pieces.iter().any(is_long)
+            is_whole || pattern.pieces.iter().any(has_literal)
         }
         Test::Regex(regex) => regex_check::check(regex).is_ok_and(|literal| literal >= LITERAL_MIN),
         Test::Number(Comparison::Equal, _) | Test::Boolean(_) | Test::TimePart(..) => true,

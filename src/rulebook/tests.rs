@@ -44,6 +44,7 @@ fn show_pattern(pattern: &TextPattern) -> String {
     shown.concat()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is shown by Debug")]
 fn show(rulebook: &Rulebook, expr: &Expr) -> String {
     let all = |parts: &[Expr], word: &str| {
         let parts: Vec<_> = parts.iter().map(|part| show(rulebook, part)).collect();
