@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod check;
+pub mod rules_lint;
 mod run;
 
 use std::process::ExitCode;

@@ -35,7 +35,7 @@ pub(super) fn read(
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
         Err(error) => {
-            findings.push(error);
+            findings.push(*error);
             return None;
         }
     };
@@ -66,19 +66,7 @@ pub(super) fn read(
             reader.invalid(entry.span, format!("`{contact}` is no mail address"));
         }
     }
-    for entry in elements(node, "networks") {
-        let Some(text) = reader.scalar(entry) else { continue };
-        match network(&text) {
-            Ok(network) => settings.networks.push(network),
-            Err(help) => {
-                let message = format!("`{text}` is not an IP network");
-                reader
-                    .findings
-                    .report(Code::InvalidNetwork, source, entry.span, message)
-                    .help(help);
-            }
-        }
-    }
+    settings.networks = networks(&mut reader, node);
     for key in TOP_LISTS {
         if node.get(key).is_some() {
             settings.lists.insert(key.into(), reader.texts(node, key));
@@ -93,6 +81,25 @@ pub(super) fn read(
         }
     }
     (findings.errors() == before).then_some((account, settings))
+}
+
+fn networks(reader: &mut Reader<'_>, node: &yaml::Node) -> Vec<ipnet::IpNet> {
+    let mut networks = Vec::new();
+    for entry in elements(node, "networks") {
+        let Some(text) = reader.scalar(entry) else { continue };
+        match network(&text) {
+            Ok(network) => networks.push(network),
+            Err(help) => {
+                let message = format!("`{text}` is not an IP network");
+                let source = reader.source;
+                reader
+                    .findings
+                    .report(Code::InvalidNetwork, source, entry.span, message)
+                    .help(help);
+            }
+        }
+    }
+    networks
 }
 
 fn elements<'n>(node: &'n yaml::Node, key: &str) -> &'n [yaml::Node] {

@@ -203,8 +203,8 @@ catalogue! {
         "The test is always false (or, behind `not`, always true).",
         "logsource: {product: omnichannel, category: template}\ndetection:\n  selection: {message.text: x}\n  condition: selection\n";
     RegexWithoutLiteral "SP503" Warning,
-        "a regular expression has no literal of three or more characters",
-        "Rules are found by the literals they need, so such a rule is tried on every event. Add a cheap `contains` beside it where one holds.",
+        "a rule has nothing but regular expressions without a literal to be found by",
+        "Rules are found by the literals of three or more characters that they need; a rule that needs none is tried on every event. Add a cheap `contains` beside the expression where one holds.",
         "selection:\n  message.text|re: '\\d{4,8}'\n";
     GroupWithoutAccount "SP504" Warning,
         "a correlation of omnichannel events is not grouped by the account",

@@ -116,7 +116,7 @@ pub fn compile(sources: &Sources) -> Result<(Rulebook, Vec<Diagnostic>), Vec<Dia
 fn read_file(source: &Arc<SourceText>, documents: &mut Vec<Document>, findings: &mut Findings) {
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
-        Err(error) => return findings.push(error),
+        Err(error) => return findings.push(*error),
     };
     for node in collection::resolve(nodes, source, findings) {
         documents.extend(schema::read(node, source, findings));
@@ -269,6 +269,7 @@ impl Compiler<'_> {
             foreign: product.is_some_and(|product| product != lint::OWN_PRODUCT),
             unusable: false,
             fields: Vec::new(),
+            weak_regexes: Vec::new(),
             account_lists: Vec::new(),
         }
     }
@@ -295,12 +296,28 @@ impl Compiler<'_> {
         }
     }
 
+    /// A document that gives no rule must give an error: else it would be dropped without a word.
+    fn unless_reported(&mut self, errors_before: usize, compiled: bool, document: &Document) {
+        if !compiled && self.findings.errors() == errors_before {
+            let message = format!("the {} cannot be read", document.kind.key());
+            let span = document.header.span;
+            self.findings.report(Code::NotADocument, &document.source, span, message);
+        }
+    }
+
     /// Compiles every detection; one with an error leaves its place empty.
     fn detections(&mut self) -> Vec<Option<Detection>> {
         let documents = self.documents;
         let all = documents.iter().enumerate();
         all.filter(|(_, document)| document.kind == DocumentKind::Detection)
-            .map(|(at, document)| self.detection(at, document))
+            .map(|(at, document)| {
+                let before = self.findings.errors();
+                let detection = self.detection(at, document);
+                // One without a logsource was reported when it was read.
+                let expected = detection.is_some() || document.logsource.is_none();
+                self.unless_reported(before, expected, document);
+                detection
+            })
             .collect()
     }
 
@@ -318,6 +335,10 @@ impl Compiler<'_> {
         lint::account_lists(&scope.account_lists, accounts, &document.source, scope.findings);
         lint::status(document, scope.findings);
         let selections = selections?;
+        let weak_regexes = std::mem::take(&mut scope.weak_regexes);
+        if !weak_regexes.is_empty() && !lint::has_anchor(&selections.condition, &self.table.atoms) {
+            lint::weak_regexes(&weak_regexes, &document.source, &mut self.findings);
+        }
         Some(Detection {
             meta,
             logsource: logsource.clone(),
@@ -391,13 +412,16 @@ impl Compiler<'_> {
         let document = &self.documents[at];
         let meta = self.meta(at);
         let finder = RuleFinder { index: self.index, documents: self.documents };
+        let before = self.findings.errors();
         let mut context = Context {
             reader: Reader { source: &document.source, findings: &mut self.findings },
             fields: &mut self.table.fields,
             rules: &finder,
             named_fields: Vec::new(),
         };
-        let compiled = correlation::compile(&mut context, &document.node)?;
+        let compiled = correlation::compile(&mut context, &document.node);
+        self.unless_reported(before, compiled.is_some(), document);
+        let compiled = compiled?;
         lint::correlation(&compiled, document, &mut self.findings);
         lint::base_rules(
             &compiled,

@@ -102,7 +102,7 @@ pub(super) fn compile(context: &mut Context<'_, '_>, document: &Node) -> Option<
     }
     let type_entry = node.get("type");
     let Some(type_entry) = type_entry else {
-        context.reader.missing(entry.key_span, "type");
+        context.reader.missing_in(node, entry.key_span, "type");
         return None;
     };
     let word = context.reader.word_of(&type_entry.value, "correlation type", &TYPES)?;
@@ -209,7 +209,7 @@ impl Context<'_, '_> {
 
     fn referred(&mut self, node: &Node, key: &str, span: Span) -> Vec<Referred> {
         let Some(entry) = node.get(key) else {
-            self.reader.missing(span, key);
+            self.reader.missing_in(node, span, key);
             return Vec::new();
         };
         let mut rules: Vec<Referred> = Vec::new();
@@ -233,7 +233,7 @@ impl Context<'_, '_> {
             self.reader.findings.report(Code::UnknownRule, self.reader.source, span, message);
         finding.label("not found by name or id").nearest("rule", near.as_deref());
         if let Some(near) = near {
-            finding.replace(span, &near, format!("write `{near}`"));
+            finding.suggest(span, &near);
         }
     }
 
@@ -252,12 +252,11 @@ impl Context<'_, '_> {
         for node in entry.value.elements() {
             let Some(name) = self.reader.scalar(node) else { continue };
             let alias = aliases.and_then(|aliases| aliases.value.get(&name));
-            let per_rule = match alias {
-                Some(alias) => self.aliased(alias, rules, node.span),
-                None => {
-                    let field = self.field(&name, node.span);
-                    vec![field; rules.len()]
-                }
+            let per_rule = if let Some(alias) = alias {
+                self.aliased(alias, rules, node.span)
+            } else {
+                let field = self.field(&name, node.span);
+                vec![field; rules.len()]
             };
             groups.push(GroupField { name, per_rule });
         }
@@ -281,19 +280,17 @@ impl Context<'_, '_> {
         }
         let mut fields = Vec::new();
         for rule in rules {
-            match mapped.iter().find(|(index, _)| *index == rule.index) {
-                Some((_, field)) => fields.push(*field),
-                None => {
-                    let message = format!(
-                        "the alias `{}` has no field for the rule `{}`",
-                        alias.key, rule.key
-                    );
-                    self.reader
-                        .findings
-                        .report(Code::IncompleteAlias, self.reader.source, alias.key_span, message)
-                        .also(used, "used here");
-                }
+            let field = mapped.iter().find(|(index, _)| *index == rule.index);
+            if let Some((_, field)) = field {
+                fields.push(*field);
+                continue;
             }
+            let message =
+                format!("the alias `{}` has no field for the rule `{}`", alias.key, rule.key);
+            self.reader
+                .findings
+                .report(Code::IncompleteAlias, self.reader.source, alias.key_span, message)
+                .also(used, "used here");
         }
         fields
     }

@@ -73,7 +73,7 @@ fn float(count: usize) -> f64 {
 
 fn timespan(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<i64> {
     if parts.node.get("timespan").is_none() {
-        context.reader.missing(parts.span, "timespan");
+        context.reader.missing_in(parts.node, parts.span, "timespan");
     }
     context.reader.time_span(parts.node, "timespan")
 }
@@ -103,13 +103,21 @@ fn numeric(
 ) -> Option<(CorrelationKind, i64)> {
     let timespan = timespan(context, parts);
     let Some(entry) = parts.node.get("condition") else {
-        context.reader.missing(parts.span, "condition");
+        context.reader.missing_in(parts.node, parts.span, "condition");
         return None;
     };
     let extra: &[&'static str] = match word {
         TypeWord::EventCount => &[],
         TypeWord::ValuePercentile => &["field", "percentile"],
-        _ => &["field"],
+        TypeWord::ValueCount
+        | TypeWord::ValueSum
+        | TypeWord::ValueAverage
+        | TypeWord::ValueMedian
+        | TypeWord::Temporal
+        | TypeWord::TemporalOrdered
+        | TypeWord::Baseline
+        | TypeWord::NewTerms
+        | TypeWord::Absence => &["field"],
     };
     let condition = range(context, entry, extra)?;
     let (timespan, span) = (timespan?, entry.key_span);
@@ -247,12 +255,12 @@ fn satisfiable(range: &[(Comparison, f64)]) -> bool {
 
 fn new_terms(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(CorrelationKind, i64)> {
     let Some(entry) = parts.node.get("fields") else {
-        context.reader.missing(parts.span, "fields");
+        context.reader.missing_in(parts.node, parts.span, "fields");
         return None;
     };
     let fields = context.field_list(entry);
     if parts.node.get("history").is_none() {
-        context.reader.missing(parts.span, "history");
+        context.reader.missing_in(parts.node, parts.span, "history");
     }
     let history_millis = context.reader.time_span(parts.node, "history")?;
     let learn_millis = match parts.node.get("learn") {
@@ -280,7 +288,7 @@ fn baseline(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(Correla
         None => default_prior(parts),
     };
     let Some(entry) = node.get("condition") else {
-        context.reader.missing(parts.span, "condition");
+        context.reader.missing_in(parts.node, parts.span, "condition");
         return None;
     };
     let class = CalibrationClass::of(&measure, one_hour, one_day, season, min_excess);
@@ -327,7 +335,7 @@ fn measure(context: &mut Context<'_, '_>, entry: &Entry) -> Option<Measure> {
 /// `1h`, `24h` or both, in any spelling of those lengths.
 fn scales(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(bool, bool)> {
     let Some(entry) = parts.node.get("timespan") else {
-        context.reader.missing(parts.span, "timespan");
+        context.reader.missing_in(parts.node, parts.span, "timespan");
         return None;
     };
     let (mut one_hour, mut one_day) = (false, false);

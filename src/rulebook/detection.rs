@@ -215,7 +215,7 @@ impl Resolver<'_, '_> {
             self.scope.findings.report(Code::UnknownSelection, self.scope.source, span, message);
         finding.label("not defined").nearest("selection", near.as_deref());
         if let Some(near) = near {
-            finding.replace(span, &near, format!("write `{near}`"));
+            finding.suggest(span, &near);
         }
     }
 

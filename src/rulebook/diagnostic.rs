@@ -103,6 +103,9 @@ pub struct Fix {
     pub replacement: String,
     /// What the change does, for people.
     pub what: String,
+    /// Whether it may be made without asking: the word comes from a fixed list, not from a name that
+    /// the author gave.
+    pub safe: bool,
 }
 
 /// One finding.
@@ -178,7 +181,15 @@ impl Diagnostic {
         replacement: &str,
         what: impl Into<String>,
     ) -> &mut Self {
-        self.fix = Some(Fix { span, replacement: replacement.to_owned(), what: what.into() });
+        let replacement = replacement.to_owned();
+        self.fix = Some(Fix { span, replacement, what: what.into(), safe: true });
+        self
+    }
+
+    /// Offers a name that may have been meant; whether it was, only the author knows.
+    pub(super) fn suggest(&mut self, span: Span, name: &str) -> &mut Self {
+        let what = format!("write `{name}`");
+        self.fix = Some(Fix { span, replacement: name.to_owned(), what, safe: false });
         self
     }
 

@@ -8,8 +8,12 @@ use super::codes::Code;
 use super::compile::is_own;
 use super::correlation::Compiled;
 use super::diagnostic::{Findings, SourceText, Span};
-use super::model::{AccountSettings, LogSource, RuleIndex, Status};
+use super::model::{
+    AccountSettings, Atom, Comparison, Expr, LogSource, Piece, RuleIndex, Status, Test,
+};
+use super::regex_check;
 use super::schema::{Document, DocumentKind};
+use super::values::LITERAL_MIN;
 use super::vocabulary::{self, Known};
 use crate::event::AccountId;
 
@@ -44,10 +48,56 @@ pub(super) fn fields(
                 let finding = findings.report(Code::UnknownField, source, *span, message);
                 finding.label("no such field").nearest("field", nearest);
                 if let Some(nearest) = nearest {
-                    finding.replace(*span, nearest, format!("write `{nearest}`"));
+                    finding.suggest(*span, nearest);
                 }
             }
         }
+    }
+}
+
+/// Returns whether a rule can hold only where a text, number or flag occurs that is worth looking
+/// for: then it is not tried on every event.
+pub(super) fn has_anchor(expr: &Expr, atoms: &[Atom]) -> bool {
+    match expr {
+        Expr::Atom(id) => is_anchor(&atoms[id.0 as usize].test),
+        Expr::Selection(_, inner) => has_anchor(inner, atoms),
+        Expr::And(parts) => parts.iter().any(|part| has_anchor(part, atoms)),
+        Expr::Or(parts) => parts.iter().all(|part| has_anchor(part, atoms)),
+        Expr::Not(_) => false,
+        Expr::Constant(value) => !value,
+    }
+}
+
+fn is_anchor(test: &Test) -> bool {
+    match test {
+        Test::Text(pattern) => {
+            let is_whole = pattern.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
+            let has_literal = |piece: &Piece| match piece {
+                Piece::Text(literal) => literal.len() >= LITERAL_MIN,
+                Piece::Any | Piece::One => false,
+            };
+            is_whole || pattern.pieces.iter().any(has_literal)
+        }
+        Test::Regex(regex) => regex_check::check(regex).is_ok_and(|literal| literal >= LITERAL_MIN),
+        Test::Number(Comparison::Equal, _) | Test::Boolean(_) | Test::TimePart(..) => true,
+        Test::Number(..)
+        | Test::Cidr(_)
+        | Test::Null
+        | Test::Exists(_)
+        | Test::FieldRef { .. }
+        | Test::InAccountList { .. }
+        | Test::InAccountNetworks => false,
+    }
+}
+
+/// Reports regular expressions of a rule that is tried on every event.
+pub(super) fn weak_regexes(spans: &[Span], source: &Arc<SourceText>, findings: &mut Findings) {
+    for span in spans {
+        let message = "nothing in the rule is needed that could be looked for";
+        findings
+            .report(Code::RegexWithoutLiteral, source, *span, message)
+            .label("has no literal of three characters")
+            .help("such a rule is tried on every event; add a `contains` that it needs");
     }
 }
 

@@ -20,11 +20,11 @@ pub(super) fn read(sources: &[Arc<SourceText>], findings: &mut Findings) -> List
             match yaml::parse(source) {
                 Ok(nodes) => {
                     let mut reader = Reader { source, findings };
-                    let nodes = nodes.iter().flat_map(|node| node.elements());
+                    let nodes = nodes.iter().flat_map(yaml::Node::elements);
                     nodes.filter_map(|node| reader.scalar(node)).collect()
                 }
                 Err(error) => {
-                    findings.push(error);
+                    findings.push(*error);
                     continue;
                 }
             }

@@ -1,7 +1,7 @@
 //! Reads the files of a rule set: the one place of this module that touches the disk.
 //!
 //! Bounded: folders 16 levels deep, 20,000 files, 1 MiB a file, 256 MiB in all. Names that start
-//! with a dot are left out (among them the folders behind a mounted Kubernetes ConfigMap, whose files
+//! with a dot are left out (among them the folders behind a mounted Kubernetes `ConfigMap`, whose files
 //! are reached by their links).
 
 use std::collections::BTreeSet;
@@ -80,6 +80,20 @@ pub fn load_all(paths: &[PathBuf]) -> Result<Loaded, LoadFailure> {
 /// In a folder, `lists/`, `accounts/` and `policy.yaml` have their meaning, `*.test.yaml` are tests
 /// and every other `*.yaml` or `*.yml` is a file of rules. A path that is a file is a file of rules.
 pub fn read(paths: &[PathBuf]) -> Result<ReadFiles, LoadFailure> {
+    Ok(read_paths(paths)?.finish())
+}
+
+/// As [`read`], and where the paths lie inside a rule folder (the nearest one above the first path
+/// that holds `policy.yaml`) also its policy, lists and accounts: for checking a part of a rule set.
+pub fn read_within(paths: &[PathBuf]) -> Result<ReadFiles, LoadFailure> {
+    let mut reader = read_paths(paths)?;
+    if let Some(path) = paths.first() {
+        reader.enclosing(path)?;
+    }
+    Ok(reader.finish())
+}
+
+fn read_paths(paths: &[PathBuf]) -> Result<DiskReader, LoadFailure> {
     let mut reader = DiskReader { read: ReadFiles::default(), bytes: 0, tested: BTreeSet::new() };
     for path in paths {
         let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
@@ -93,9 +107,7 @@ pub fn read(paths: &[PathBuf]) -> Result<ReadFiles, LoadFailure> {
             }
         }
     }
-    let DiskReader { mut read, tested, .. } = reader;
-    read.sources.tested = Some(tested);
-    Ok(read)
+    Ok(reader)
 }
 
 fn unreadable(path: &Path, source: io::Error) -> LoadFailure {
@@ -121,6 +133,31 @@ struct DiskReader {
 }
 
 impl DiskReader {
+    fn finish(mut self) -> ReadFiles {
+        self.read.sources.tested = Some(self.tested);
+        self.read
+    }
+
+    /// Reads the lists, accounts and policy of the rule folder that a file or folder lies in: of the
+    /// nearest one above that holds `policy.yaml`.
+    fn enclosing(&mut self, path: &Path) -> Result<(), LoadFailure> {
+        if self.read.sources.policy.is_some() {
+            return Ok(());
+        }
+        let absolute = std::path::absolute(path).map_err(|source| unreadable(path, source))?;
+        let mut above = absolute.ancestors().skip(1).take(MAX_DEPTH);
+        let Some(root) = above.find(|folder| folder.join("policy.yaml").is_file()) else {
+            return Ok(());
+        };
+        self.file(&root.join("policy.yaml"), Role::Policy)?;
+        for folder in ["lists", "accounts"].map(|name| root.join(name)) {
+            if folder.is_dir() {
+                self.folder(root, &folder, 1)?;
+            }
+        }
+        Ok(())
+    }
+
     fn folder(&mut self, root: &Path, folder: &Path, depth: usize) -> Result<(), LoadFailure> {
         if depth > MAX_DEPTH {
             return Err(LoadFailure::TooMuch {

@@ -39,11 +39,14 @@ mod values;
 mod vocabulary;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use codes::{Code, Explanation};
 pub use compile::{Sources, compile};
 pub use diagnostic::{Colour, Diagnostic, Fix, Label, Severity, SourceText, Span};
 pub use fields::{FieldId, FieldTable};
-pub use load::{LoadFailure, Loaded, ReadFiles, load, load_all, read};
+pub use load::{LoadFailure, Loaded, ReadFiles, load, load_all, read, read_within};
 pub use model::*;
 pub use pattern::fold_case;
 pub use policy::{

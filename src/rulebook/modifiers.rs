@@ -17,9 +17,7 @@ pub(super) enum Modifier {
     Neq,
     Exists,
     Re,
-    IgnoreCase,
-    MultiLine,
-    DotAll,
+    Flag(RegexFlag),
     Cidr,
     Compare(Comparison),
     Time(TimePart),
@@ -29,6 +27,14 @@ pub(super) enum Modifier {
     Windash,
     FieldRef,
     Expand,
+}
+
+/// A flag of `re`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RegexFlag {
+    IgnoreCase,
+    MultiLine,
+    DotAll,
 }
 
 /// Every name, the common one of aliases first.
@@ -41,12 +47,12 @@ const NAMES: [(&str, Modifier); 31] = [
     ("neq", Modifier::Neq),
     ("exists", Modifier::Exists),
     ("re", Modifier::Re),
-    ("i", Modifier::IgnoreCase),
-    ("ignorecase", Modifier::IgnoreCase),
-    ("m", Modifier::MultiLine),
-    ("multiline", Modifier::MultiLine),
-    ("s", Modifier::DotAll),
-    ("dotall", Modifier::DotAll),
+    ("i", Modifier::Flag(RegexFlag::IgnoreCase)),
+    ("ignorecase", Modifier::Flag(RegexFlag::IgnoreCase)),
+    ("m", Modifier::Flag(RegexFlag::MultiLine)),
+    ("multiline", Modifier::Flag(RegexFlag::MultiLine)),
+    ("s", Modifier::Flag(RegexFlag::DotAll)),
+    ("dotall", Modifier::Flag(RegexFlag::DotAll)),
     ("cidr", Modifier::Cidr),
     ("lt", Modifier::Compare(Comparison::Less)),
     ("lte", Modifier::Compare(Comparison::LessOrEqual)),
@@ -187,7 +193,7 @@ impl Chain {
                 | ValueKind::FieldRef => self.decide(ValueKind::Number(comparison))?,
             },
             Modifier::Time(part) => self.decide(ValueKind::TimePart(part, Comparison::Equal))?,
-            Modifier::IgnoreCase | Modifier::MultiLine | Modifier::DotAll => self.flag(modifier)?,
+            Modifier::Flag(flag) => self.flag(flag)?,
             Modifier::Contains | Modifier::StartsWith | Modifier::EndsWith => match self.kind {
                 ValueKind::Plain | ValueKind::FieldRef | ValueKind::Regex { .. } => {
                     self.text_steps.push(modifier);
@@ -241,16 +247,15 @@ impl Chain {
         Ok(())
     }
 
-    fn flag(&mut self, modifier: Modifier) -> Result<(), &'static str> {
+    fn flag(&mut self, flag: RegexFlag) -> Result<(), &'static str> {
         let ValueKind::Regex { ignore_case, multi_line, dot_all } = &mut self.kind else {
             return Err("it is a flag of `re`, which is not there");
         };
-        match modifier {
-            Modifier::IgnoreCase => set(ignore_case),
-            Modifier::MultiLine => set(multi_line),
-            Modifier::DotAll => set(dot_all),
-            other => unreachable!("{other:?} is no flag"),
-        }
+        set(match flag {
+            RegexFlag::IgnoreCase => ignore_case,
+            RegexFlag::MultiLine => multi_line,
+            RegexFlag::DotAll => dot_all,
+        })
     }
 
     /// Checks what only the whole chain shows.

@@ -75,7 +75,9 @@ impl SigmaString {
         let mut variants = vec![Builder::default()];
         for piece in &self.pieces {
             let Piece::Text(text) = piece else {
-                variants.iter_mut().for_each(|variant| variant.piece(piece));
+                for variant in &mut variants {
+                    variant.piece(piece);
+                }
                 continue;
             };
             let mut before = None;
@@ -87,7 +89,9 @@ impl SigmaString {
                     && after.is_some_and(is_word);
                 before = Some(character);
                 if !is_dash {
-                    variants.iter_mut().for_each(|variant| variant.character(character));
+                    for variant in &mut variants {
+                        variant.character(character);
+                    }
                     continue;
                 }
                 if variants.len() * DASHES.len() > limit {

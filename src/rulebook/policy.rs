@@ -142,10 +142,10 @@ impl Default for Policy {
             cooldown_millis: 24 * HOUR,
             learning_millis: 7 * 24 * HOUR,
             plans: [
-                ("free", [12.0, 3.7, 0.013, 0.023, 17.0]),
-                ("starter", [64.0, 19.0, 0.07, 0.07, 50.0]),
                 ("business", [608.0, 176.0, 0.25, 0.18, 558.0]),
                 ("enterprise", [2449.0, 689.0, 1.0, 0.45, 2799.0]),
+                ("free", [12.0, 3.7, 0.013, 0.023, 17.0]),
+                ("starter", [64.0, 19.0, 0.07, 0.07, 50.0]),
             ]
             .into_iter()
             .map(|(plan, [messages, first_contacts, broadcasts, templates, broadcast_size])| {

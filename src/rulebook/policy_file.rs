@@ -29,7 +29,7 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
         Err(error) => {
-            findings.push(error);
+            findings.push(*error);
             return policy;
         }
     };

@@ -48,6 +48,7 @@ pub(super) fn check(regex: &Regex) -> Result<usize, RegexFault> {
     Ok(required_literal(&hir))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "foreign, growing enums")]
 fn fault_of(error: &regex_syntax::Error) -> RegexFault {
     match error {
         regex_syntax::Error::Parse(error) => {
@@ -59,7 +60,6 @@ fn fault_of(error: &regex_syntax::Error) -> RegexFault {
                 ErrorKind::UnsupportedBackreference => {
                     RegexFault::Unsupported { what: "a back-reference", start, end }
                 }
-                #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
                 kind => RegexFault::Syntax { reason: kind.to_string(), start, end },
             }
         }
@@ -67,7 +67,6 @@ fn fault_of(error: &regex_syntax::Error) -> RegexFault {
             let (start, end) = (error.span().start.offset, error.span().end.offset);
             RegexFault::Syntax { reason: error.kind().to_string(), start, end }
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, growing enum")]
         _ => RegexFault::Syntax { reason: error.to_string(), start: 0, end: 0 },
     }
 }
@@ -90,21 +89,94 @@ fn states(hir: &Hir) -> u64 {
     }
 }
 
+/// What is known of the texts that a part matches.
+#[derive(Clone, Copy)]
+struct Literals {
+    /// Where they are few: how many, and the length of the shortest in bytes.
+    exact: Option<(usize, usize)>,
+    /// The length of the shortest of the best set of literals of which each text contains one.
+    best: usize,
+}
+
+/// Texts in a set of literals; the matcher's index takes no larger sets.
+const ALTERNATIVES_MAX: usize = 64;
+
+impl Literals {
+    const UNKNOWN: Self = Self { exact: None, best: 0 };
+
+    fn required(self) -> usize {
+        self.exact.map_or(0, |(_, shortest)| shortest).max(self.best)
+    }
+}
+
 fn required_literal(hir: &Hir) -> usize {
+    literals(hir).required()
+}
+
+fn literals(hir: &Hir) -> Literals {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 0,
-        HirKind::Literal(literal) => literal.0.len(),
-        HirKind::Repetition(repetition) => {
-            if repetition.min == 0 {
-                0
-            } else {
-                required_literal(&repetition.sub)
+        HirKind::Empty | HirKind::Look(_) => Literals { exact: Some((1, 0)), best: 0 },
+        HirKind::Literal(literal) => Literals { exact: Some((1, literal.0.len())), best: 0 },
+        HirKind::Class(class) => {
+            const DISTINCT_MAX: usize = 3;
+            let characters = match class {
+                Class::Unicode(class) => {
+                    class.iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum()
+                }
+                Class::Bytes(class) => {
+                    class.iter().map(regex_syntax::hir::ClassBytesRange::len).sum()
+                }
+            };
+            let exact = (1..=DISTINCT_MAX).contains(&characters).then_some((characters, 1));
+            Literals { exact, best: 0 }
+        }
+        HirKind::Capture(capture) => literals(&capture.sub),
+        HirKind::Repetition(repetition) => match (repetition.min, repetition.max) {
+            (1, Some(1)) => literals(&repetition.sub),
+            (0, _) => Literals::UNKNOWN,
+            _ => Literals { exact: None, best: literals(&repetition.sub).required() },
+        },
+        HirKind::Concat(parts) => concatenation(parts),
+        HirKind::Alternation(parts) => {
+            let parts: Vec<_> = parts.iter().map(literals).collect();
+            let exact = parts.iter().try_fold((0, usize::MAX), |(count, shortest), part| {
+                let (more, length) = part.exact?;
+                Some((count + more, shortest.min(length)))
+            });
+            match exact {
+                Some((count, _)) if count > ALTERNATIVES_MAX => Literals::UNKNOWN,
+                Some(exact) => Literals { exact: Some(exact), best: 0 },
+                None => {
+                    let best = parts.iter().map(|part| part.required()).min().unwrap_or(0);
+                    Literals { exact: None, best }
+                }
             }
         }
-        HirKind::Capture(capture) => required_literal(&capture.sub),
-        HirKind::Concat(parts) => parts.iter().map(required_literal).max().unwrap_or(0),
-        HirKind::Alternation(parts) => parts.iter().map(required_literal).min().unwrap_or(0),
     }
+}
+
+/// Neighbours of which every text is known join to longer literals: `(kirim|kode) otp`.
+fn concatenation(parts: &[Hir]) -> Literals {
+    let (mut count, mut length) = (1, 0);
+    let (mut best, mut all_exact) = (0, true);
+    for part in parts.iter().map(literals) {
+        best = best.max(part.best);
+        match part.exact {
+            Some((more, shortest)) if count * more <= ALTERNATIVES_MAX / 4 => {
+                count *= more;
+                length += shortest;
+            }
+            exact => {
+                all_exact = false;
+                best = best.max(length);
+                (count, length) = exact.unwrap_or((1, 0));
+            }
+        }
+    }
+    if all_exact {
+        return Literals { exact: Some((count, length)), best };
+    }
+    Literals { exact: None, best: best.max(length) }
 }
 
 #[cfg(test)]
@@ -127,6 +199,10 @@ mod tests {
             (r"\d{4,8}", 0),
             ("(abc)?", 0),
             ("(abcd)+x", 4),
+            (r"\b(kirim|kode)\b", 4),
+            ("[Kk]ey[0-9]", 3),
+            ("(otp|pin|x)", 1),
+            ("(alpha|)", 0),
             ("", 0),
         ] {
             assert_eq!(checked(pattern), Ok(length), "{pattern}");

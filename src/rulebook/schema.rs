@@ -103,7 +103,8 @@ const DEFAULT_LEVEL: Level = Level::Medium;
 /// The status of a rule that does not say: it is scored, and causes no response by itself.
 const DEFAULT_STATUS: Status = Status::Test;
 
-/// Reads what all kinds of documents have; nothing where it has an error, which was reported.
+/// Reads what all kinds of documents have; nothing where it is none. A document with errors is
+/// returned all the same, so that the rest of it is checked too.
 pub(super) fn read(
     node: Node,
     source: &Arc<SourceText>,
@@ -134,13 +135,9 @@ pub(super) fn read(
         return None;
     };
     let mut reader = Reader { source, findings };
-    let before = reader.findings.errors();
     let header = reader.header(&node, kind, span, first);
     let logsource = reader.logsource(&node, kind, span);
-    if reader.findings.errors() > before {
-        return None;
-    }
-    Some(Document { source: Arc::clone(source), header: header?, kind, logsource, node })
+    Some(Document { source: Arc::clone(source), header, kind, logsource, node })
 }
 
 /// Typed access to a document's keys; what does not fit is reported.
@@ -150,13 +147,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn header(
-        &mut self,
-        node: &Node,
-        kind: DocumentKind,
-        span: Span,
-        first: Span,
-    ) -> Option<Header> {
+    fn header(&mut self, node: &Node, kind: DocumentKind, span: Span, first: Span) -> Header {
         self.misspelt_keys(node);
         if node.get("title").is_none() {
             self.findings.report(Code::MissingKey, self.source, first, "`title` is missing");
@@ -174,7 +165,7 @@ impl Reader<'_> {
             ]
             .map(|status| (status.as_str(), status)),
         );
-        Some(Header {
+        Header {
             title: self.text(node, "title").map_or_else(|| "".into(), |(text, _)| text),
             id: self.text(node, "id"),
             name: self.text(node, "name"),
@@ -190,7 +181,7 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             span,
             line: self.source.position(first.start).0,
-        })
+        }
     }
 
     /// Custom keys are allowed; one that nearly is a key of Sigma is worth a word.
@@ -302,17 +293,15 @@ impl Reader<'_> {
         if !self.known_keys(node, &["id", "en"], "tenant") {
             return None;
         }
-        match (self.text(node, "id"), self.text(node, "en")) {
-            (Some((id, _)), Some((en, _))) => Some(TenantText { id, en }),
-            (None, _) | (_, None) => {
-                let message =
-                    "the text for tenants needs both `id` (Indonesian) and `en` (English)";
-                let span =
-                    node.entries().and_then(<[Entry]>::first).map_or(node.span, |e| e.key_span);
-                self.findings.report(Code::MissingKey, self.source, span, message);
-                None
-            }
-        }
+        let (id, en) = (self.text(node, "id"), self.text(node, "en"));
+        let (Some((id, _)), Some((en, _))) = (id, en) else {
+            let message = "the text for tenants needs both `id` (Indonesian) and `en` (English)";
+            let first = node.entries().and_then(<[Entry]>::first);
+            let span = first.map_or(node.span, |entry| entry.key_span);
+            self.findings.report(Code::MissingKey, self.source, span, message);
+            return None;
+        };
+        Some(TenantText { id, en })
     }
 
     pub(super) fn action(&mut self, node: &Node) -> Option<ActionKind> {
@@ -359,6 +348,14 @@ impl Reader<'_> {
 
     pub(super) fn invalid(&mut self, span: Span, message: impl Into<String>) {
         self.findings.report(Code::InvalidValue, self.source, span, message);
+    }
+
+    /// Reports that a key of `node` is missing, unless a misspelt one was probably meant for it.
+    pub(super) fn missing_in(&mut self, node: &Node, span: Span, key: &str) {
+        let keys = node.entries().unwrap_or_default().iter().map(|entry| &*entry.key);
+        if nearest(key, keys).is_none() {
+            self.missing(span, key);
+        }
     }
 
     pub(super) fn missing(&mut self, span: Span, key: &str) {

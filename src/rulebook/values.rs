@@ -18,6 +18,9 @@ use super::yaml::{Entry, Node, Value};
 /// The lists of `rules/lists/`, for `|expand`.
 pub(super) type Lists = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
+/// A literal of so many bytes is rare enough to find a rule by.
+pub(super) const LITERAL_MIN: usize = 3;
+
 /// Texts that one value may stand for.
 const MAX_VARIANTS: usize = 10_000;
 
@@ -34,6 +37,8 @@ pub(super) struct Scope<'a> {
     pub(super) unusable: bool,
     /// Fields that were named, with their places.
     pub(super) fields: Vec<(String, Span)>,
+    /// Regular expressions that need no literal worth looking for.
+    pub(super) weak_regexes: Vec<Span>,
     /// Lists of accounts that were named, with their places.
     pub(super) account_lists: Vec<(String, Span)>,
 }
@@ -189,14 +194,14 @@ impl Scope<'_> {
                 return self.too_many(node);
             }
         }
-        let tests = variants.into_iter().map(|mut variant| {
+        let patterns = variants.into_iter().map(|mut variant| {
             if target == Target::AnyValue {
                 variant.open_start();
                 variant.open_end();
             }
             self.table.intern(target, Test::Text(variant.into_pattern(chain.cased)))
         });
-        Some(or(tests.collect()))
+        Some(or(patterns.collect()))
     }
 
     fn too_many(&mut self, node: &Node) -> Option<Expr> {
@@ -217,10 +222,10 @@ impl Scope<'_> {
         for step in &chain.text_steps {
             match step {
                 Modifier::Contains => {
-                    variants.iter_mut().for_each(|variant| {
+                    for variant in &mut variants {
                         variant.open_start();
                         variant.open_end();
-                    });
+                    }
                 }
                 Modifier::StartsWith => variants.iter_mut().for_each(SigmaString::open_end),
                 Modifier::EndsWith => variants.iter_mut().for_each(SigmaString::open_start),
@@ -245,9 +250,10 @@ impl Scope<'_> {
                             || literal.as_bytes().to_vec(),
                             |form| form.encode(literal),
                         );
-                        Some(match step {
-                            Modifier::Base64 => vec![pattern::base64(&bytes)],
-                            _ => pattern::base64_offsets(&bytes),
+                        Some(if *step == Modifier::Base64 {
+                            vec![pattern::base64(&bytes)]
+                        } else {
+                            pattern::base64_offsets(&bytes)
                         })
                     };
                     let encoded: Option<Vec<Vec<SigmaString>>> =
@@ -267,9 +273,7 @@ impl Scope<'_> {
                 | Modifier::Neq
                 | Modifier::Exists
                 | Modifier::Re
-                | Modifier::IgnoreCase
-                | Modifier::MultiLine
-                | Modifier::DotAll
+                | Modifier::Flag(_)
                 | Modifier::Cidr
                 | Modifier::Compare(_)
                 | Modifier::Time(_)
@@ -298,13 +302,8 @@ impl Scope<'_> {
         let regex = Regex { pattern: text.as_str().into(), ignore_case, multi_line, dot_all };
         match regex_check::check(&regex) {
             Ok(literal) => {
-                if literal < 3 && !self.foreign {
-                    let message = "the regular expression has no literal of three characters";
-                    self.findings
-                        .report(Code::RegexWithoutLiteral, self.source, node.span, message)
-                        .help(
-                            "such a rule is tried on every event; add a `contains` that it needs",
-                        );
+                if literal < LITERAL_MIN {
+                    self.weak_regexes.push(node.span);
                 }
                 Some(self.table.intern(target, Test::Regex(regex)))
             }
@@ -363,10 +362,10 @@ impl Scope<'_> {
         } else {
             vec![text]
         };
-        let mut tests = Vec::new();
+        let mut networks = Vec::new();
         for text in texts {
             match network(&text) {
-                Ok(network) => tests.push(self.table.intern(target, Test::Cidr(network))),
+                Ok(network) => networks.push(self.table.intern(target, Test::Cidr(network))),
                 Err(help) => {
                     let message = format!("`{text}` is not an IP network");
                     self.findings
@@ -376,7 +375,7 @@ impl Scope<'_> {
                 }
             }
         }
-        Some(or(tests))
+        Some(or(networks))
     }
 
     fn number(&mut self, node: &Node) -> Option<f64> {
@@ -470,20 +469,20 @@ impl Scope<'_> {
         let mut rest = text;
         while let Some(at) = rest.find(['%', '\\']) {
             let (plain, tail) = rest.split_at(at);
-            texts.iter_mut().for_each(|text| text.push_str(plain));
+            append(&mut texts, plain);
             if let Some(tail) = tail.strip_prefix('\\') {
                 let (keep, tail) = match tail.strip_prefix('%') {
                     Some(tail) => ("%", tail),
                     None => ("\\", tail),
                 };
-                texts.iter_mut().for_each(|text| text.push_str(keep));
+                append(&mut texts, keep);
                 rest = tail;
                 continue;
             }
             let Some((name, tail)) =
                 tail[1..].split_once('%').filter(|(name, _)| is_list_name(name))
             else {
-                texts.iter_mut().for_each(|text| text.push('%'));
+                append(&mut texts, "%");
                 rest = &tail[1..];
                 continue;
             };
@@ -511,7 +510,7 @@ impl Scope<'_> {
                 })
                 .collect();
         }
-        texts.iter_mut().for_each(|text| text.push_str(rest));
+        append(&mut texts, rest);
         Some(Expanded::Texts(texts))
     }
 
@@ -526,6 +525,12 @@ impl Scope<'_> {
             finding.help("the rule is about another product and is left out");
             self.unusable = true;
         }
+    }
+}
+
+fn append(texts: &mut [String], tail: &str) {
+    for text in texts {
+        text.push_str(tail);
     }
 }
 
