@@ -13,7 +13,7 @@ pub(in crate::detect) struct FieldIndex {
     equal: HashMap<Box<str>, HitId>,
     starts: AffixTree,
     ends: AffixTree,
-    contains: Box<[GramIndex]>,
+    contains: GramIndex,
     numbers: HashMap<u64, HitId>,
     present: Option<HitId>,
 }
@@ -69,9 +69,7 @@ impl FieldIndex {
         }
         self.starts.walk(folded.bytes(), visit);
         self.ends.walk(folded.bytes().rev(), visit);
-        for class in &self.contains {
-            class.scan(folded.as_bytes(), visit);
-        }
+        self.contains.scan(folded.as_bytes(), visit);
     }
 
     /// Visits the hits of a value that is a number, or the text of one.
@@ -170,7 +168,7 @@ impl FieldBuilder {
             equal: self.equal.into_iter().map(|(text, hit)| (text.into(), hit)).collect(),
             starts: AffixTree::new(self.starts.into_iter().map(forwards)),
             ends: AffixTree::new(self.ends.into_iter().map(backwards)),
-            contains: GramIndex::classes(&contains),
+            contains: GramIndex::new(contains),
             numbers: self.numbers.into_iter().collect(),
             present: self.present,
         }
