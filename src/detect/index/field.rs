@@ -80,10 +80,10 @@ impl FieldIndex {
     }
 }
 
-/// Collects what rules look for, then builds the index of each field.
+/// Collects what rules look for, then builds the index of each field for each group of rules.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
-    fields: BTreeMap<Target, FieldBuilder>,
+    fields: BTreeMap<(usize, Target), FieldBuilder>,
     hits: Vec<HitBuilder>,
 }
 
@@ -105,8 +105,14 @@ struct HitBuilder {
 
 impl IndexBuilder {
     /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
-        let field = self.fields.entry(trigger.target).or_default();
+    pub(in crate::detect) fn add(
+        &mut self,
+        group: usize,
+        trigger: &Trigger,
+        atom: AtomId,
+        rule: DetectionIndex,
+    ) {
+        let field = self.fields.entry((group, trigger.target)).or_default();
         let hits = &mut self.hits;
         let mut enter = |slot: &mut HitId| {
             if *slot == UNSET {
@@ -138,7 +144,7 @@ impl IndexBuilder {
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (BTreeMap<Target, FieldIndex>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<((usize, Target), FieldIndex)>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
         let mut rules = Vec::new();

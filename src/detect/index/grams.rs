@@ -1,11 +1,12 @@
 //! Literals that may stand anywhere in a text.
 //!
-//! Of each literal one run of bytes is chosen, the rarest among all literals: eight bytes of a long
-//! one, four of a shorter one. A text is read once for each of these lengths that occurs: each run
+//! Of each literal a run of bytes is chosen, the rarest among all literals: eight bytes of a long
+//! one, four of a shorter one. A text is read once for each class of lengths that occurs: each run
 //! is hashed into a bitmap that says whether any literal chose it, and only then the literals are
 //! compared. Unlike in an automaton no step waits for the one before, and the bitmap stays in the
-//! fastest cache however many rules there are. Literals of up to three bytes have a bitmap of their
-//! first two.
+//! fastest cache however many rules there are. Where literals are long enough to give four
+//! neighbouring runs, every fourth place of the text is enough. Literals of up to three bytes have
+//! a bitmap of their first two.
 
 use std::collections::HashMap;
 
@@ -15,26 +16,35 @@ use super::affix::HitId;
 #[derive(Debug, Default)]
 pub(super) struct GramIndex {
     short: Option<ShortLiterals>,
-    middle: Option<GramClass<4>>,
-    long: Option<GramClass<8>>,
+    /// 4 to 6 bytes.
+    middle: Option<GramClass<4, 1>>,
+    /// 7 to 10 bytes.
+    long: Option<GramClass<4, 4>>,
+    longest: Option<GramClass<8, 4>>,
 }
 
 impl GramIndex {
     /// Builds the index; literals must not be empty.
     pub(super) fn new(literals: Vec<(Box<[u8]>, HitId)>) -> Self {
-        let (long, rest): (Vec<_>, Vec<_>) =
-            literals.into_iter().partition(|(literal, _)| literal.len() >= 8);
-        let (middle, short): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|(literal, _)| literal.len() >= 4);
+        let at_least = |from: Vec<(Box<[u8]>, HitId)>, length| -> (Vec<_>, Vec<_>) {
+            from.into_iter().partition(|(literal, _)| literal.len() >= length)
+        };
+        let (longest, rest) = at_least(literals, GramClass::<8, 4>::SHORTEST);
+        let (long, rest) = at_least(rest, GramClass::<4, 4>::SHORTEST);
+        let (middle, short) = at_least(rest, GramClass::<4, 1>::SHORTEST);
         Self {
             short: (!short.is_empty()).then(|| ShortLiterals::new(short)),
-            middle: (!middle.is_empty()).then(|| GramClass::new(&middle)),
-            long: (!long.is_empty()).then(|| GramClass::new(&long)),
+            middle: GramClass::new(&middle),
+            long: GramClass::new(&long),
+            longest: GramClass::new(&longest),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.short.is_none() && self.middle.is_none() && self.long.is_none()
+        self.short.is_none()
+            && self.middle.is_none()
+            && self.long.is_none()
+            && self.longest.is_none()
     }
 
     /// Visits what each literal stands for that the text contains, once for each place.
@@ -48,12 +58,16 @@ impl GramIndex {
         if let Some(long) = &self.long {
             long.scan(text, visit);
         }
+        if let Some(longest) = &self.longest {
+            longest.scan(text, visit);
+        }
     }
 }
 
-/// Literals of at least `WIDTH` bytes (4 or 8), found by a run of so many.
+/// Literals that are found by a run of `WIDTH` bytes (4 or 8) at any place that is a multiple of
+/// `STRIDE`.
 #[derive(Debug)]
-struct GramClass<const WIDTH: usize> {
+struct GramClass<const WIDTH: usize, const STRIDE: usize> {
     bitmap: Bitmap,
     /// First entry of a gram + 1, by its hash; 0 is none. Open addressing.
     table: Box<[u32]>,
@@ -112,8 +126,14 @@ fn set_bit<const WORDS: usize>(bitmap: &mut [u64; WORDS], hash: u32) {
     bitmap[bit / 64 % WORDS] |= 1 << (bit % 64);
 }
 
-impl<const WIDTH: usize> GramClass<WIDTH> {
-    fn new(literals: &[(Box<[u8]>, HitId)]) -> Self {
+impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
+    /// Any place of a literal of so many bytes has a whole run at a multiple of the stride.
+    const SHORTEST: usize = WIDTH + STRIDE - 1;
+
+    fn new(literals: &[(Box<[u8]>, HitId)]) -> Option<Self> {
+        if literals.is_empty() {
+            return None;
+        }
         let windows = |literal: &[u8]| -> Vec<[u8; WIDTH]> {
             literal.windows(WIDTH).filter_map(|window| window.first_chunk().copied()).collect()
         };
@@ -121,23 +141,31 @@ impl<const WIDTH: usize> GramClass<WIDTH> {
         for window in literals.iter().flat_map(|(literal, _)| windows(literal)) {
             *uses.entry(window).or_default() += 1;
         }
+        let weight = |run: &[[u8; WIDTH]]| -> (u32, u32) {
+            let common = run.iter().map(|window| commonness(window)).sum();
+            (common, run.iter().map(|window| uses[window]).sum())
+        };
         let mut bytes = Vec::new();
-        let mut entries: Vec<GramEntry> = literals
-            .iter()
-            .map(|(literal, hit)| {
-                let (before, window) = windows(literal)
-                    .into_iter()
-                    .enumerate()
-                    .min_by_key(|(_, window)| (commonness(window), uses[window]))
-                    .expect("a literal is as long as its class");
-                let start = narrow(bytes.len());
-                bytes.extend_from_slice(literal);
-                let hash = hash_of(&window);
-                let before = narrow(before);
-                GramEntry { hash, hit: *hit, before, start, end: narrow(bytes.len()) }
-            })
-            .collect();
-        entries.sort_unstable_by_key(|entry| (entry.hash, entry.hit));
+        let mut entries = Vec::new();
+        for (literal, hit) in literals {
+            let windows = windows(literal);
+            let (first, run) = windows
+                .windows(STRIDE)
+                .enumerate()
+                .min_by_key(|(_, run)| weight(run))
+                .expect("a literal is as long as its class");
+            let start = narrow(bytes.len());
+            bytes.extend_from_slice(literal);
+            let end = narrow(bytes.len());
+            entries.extend(run.iter().enumerate().map(|(at, window)| GramEntry {
+                hash: hash_of(window),
+                hit: *hit,
+                before: narrow(first + at),
+                start,
+                end,
+            }));
+        }
+        entries.sort_unstable_by_key(|entry| (entry.hash, entry.hit, entry.before));
         let slots = (entries.len() * 2).next_power_of_two().max(2);
         let mut class = Self {
             bitmap: if entries.len() <= SMALL_ENTRIES_MAX {
@@ -151,7 +179,7 @@ impl<const WIDTH: usize> GramClass<WIDTH> {
             literals: bytes.into_boxed_slice(),
         };
         class.fill();
-        class
+        Some(class)
     }
 
     fn fill(&mut self) {
@@ -185,12 +213,13 @@ impl<const WIDTH: usize> GramClass<WIDTH> {
         text: &[u8],
         visit: &mut impl FnMut(HitId),
     ) {
-        for (at, window) in text.windows(WIDTH).enumerate() {
-            let Some(window) = window.first_chunk::<WIDTH>() else { return };
+        let mut at = 0;
+        while let Some(window) = text.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>) {
             let hash = hash_of(window);
             if bit_is_set(bitmap, hash) {
                 self.compare(hash, text, at, visit);
             }
+            at += STRIDE;
         }
     }
 
@@ -302,14 +331,42 @@ mod tests {
 
     #[test]
     fn every_literal_in_a_text_is_found_wherever_it_stands() {
-        let words = ["a", "ab", "abc", "abcd", "bcde", "abcde", "zz", "é", "\0", "cdefghij"];
+        let words = [
+            "a",
+            "ab",
+            "abc",
+            "abcd",
+            "bcde",
+            "abcde",
+            "zz",
+            "é",
+            "\0",
+            "cdefghi",
+            "cdefghijkl",
+            "cdefghijklm",
+            "hijklmnopqrstuvw",
+        ];
         let literals: Vec<(Box<[u8]>, HitId)> = words
             .iter()
             .zip(0..)
             .map(|(word, hit)| (word.as_bytes().to_vec().into_boxed_slice(), hit))
             .collect();
         let index = GramIndex::new(literals);
-        for text in ["", "a", "xabcdex", "abcdefghij", "zzz", "é", "a\0b", "abcd", "bcdefghi"] {
+        for text in [
+            "",
+            "a",
+            "xabcdex",
+            "abcdefghij",
+            "zzz",
+            "é",
+            "a\0b",
+            "abcd",
+            "bcdefghi",
+            "abcdefghijklmnopqrstuvwxyz",
+            "bcdefghijklmnopqrstuvw",
+            "zzcdefghijklmnopqrstuvw",
+            "zcdefghijkl",
+        ] {
             let mut found = vec![false; words.len()];
             index.scan(text.as_bytes(), &mut |hit| found[hit as usize] = true);
             let expected: Vec<_> = words.iter().map(|word| text.contains(word)).collect();
