@@ -32,6 +32,17 @@ pub struct Subject<'a> {
     pub time: EventTime,
 }
 
+/// Hides the event.
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Subject")
+            .field("account", self.account)
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Which derived groups the rules of a set name; the others need neither work nor memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DerivedNeeds {
@@ -333,11 +344,14 @@ impl Evaluation<'_, '_> {
         };
         self.load(field);
         let mut next = self.values.first(field);
-        match &atom.test {
-            CompiledTest::Exists(present) => return self.is_present(field) == *present,
-            CompiledTest::Null if !self.is_present(field) => return true,
-            CompiledTest::FieldRef { other, .. } => self.load(Some(*other)),
-            _ => {}
+        if let CompiledTest::Exists(present) = &atom.test {
+            return self.is_present(field) == *present;
+        }
+        if matches!(atom.test, CompiledTest::Null) && !self.is_present(field) {
+            return true;
+        }
+        if let CompiledTest::FieldRef { other, .. } = &atom.test {
+            self.load(Some(*other));
         }
         while let Some(held) = next {
             if self.value_holds(&atom.test, held) {

@@ -135,17 +135,14 @@ impl Routes {
         groups: &[SourceGroup],
         derived: &[Option<DerivedField>],
     ) -> &Route {
-        let at = match self.known.iter().position(|(key, _)| key.is(source)) {
-            Some(at) => at,
-            None => {
-                if self.known.len() == ROUTES_MAX {
-                    self.known.clear();
-                }
-                let route = Route::new(source, groups, derived);
-                self.known.push((Key::of(source), route));
-                self.known.len() - 1
+        let known = self.known.iter().position(|(key, _)| key.is(source));
+        let at = known.unwrap_or_else(|| {
+            if self.known.len() == ROUTES_MAX {
+                self.known.clear();
             }
-        };
+            self.known.push((Key::of(source), Route::new(source, groups, derived)));
+            self.known.len() - 1
+        });
         &self.known[at].1
     }
 }

@@ -18,6 +18,9 @@ pub(in crate::detect) struct FieldIndex {
     present: Option<HitId>,
 }
 
+/// The index of a target for the rules of one group.
+pub(in crate::detect) type GroupIndex = ((usize, Target), FieldIndex);
+
 /// What a found key stands for.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct Hits {
@@ -137,14 +140,14 @@ impl IndexBuilder {
                 }
             }
             TriggerKey::Number(key) => {
-                enter(field.numbers.entry(number_key(*key)).or_insert(UNSET))
+                enter(field.numbers.entry(number_key(*key)).or_insert(UNSET));
             }
             TriggerKey::Present => enter(field.present.get_or_insert(UNSET)),
         }
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (Vec<((usize, Target), FieldIndex)>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<GroupIndex>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
         let mut rules = Vec::new();

@@ -93,12 +93,15 @@ struct GramEntry {
 enum Bitmap {
     Small(Box<[u64; SMALL_WORDS]>),
     Large(Box<[u64; LARGE_WORDS]>),
+    Huge(Box<[u64; HUGE_WORDS]>),
 }
 
 const SMALL_WORDS: usize = 1 << 6;
 const LARGE_WORDS: usize = 1 << 11;
-/// More literals than this fill a small bitmap by more than a sixteenth.
+const HUGE_WORDS: usize = 1 << 14;
+/// More runs than this fill a bitmap by more than a sixteenth.
 const SMALL_ENTRIES_MAX: usize = SMALL_WORDS * 64 / 16;
+const LARGE_ENTRIES_MAX: usize = LARGE_WORDS * 64 / 16;
 
 /// Spreads the grams: the upper bits of the product depend on all bits of the gram.
 pub(in crate::detect) fn gram_hash(gram: u32) -> u32 {
@@ -170,8 +173,10 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
         let mut class = Self {
             bitmap: if entries.len() <= SMALL_ENTRIES_MAX {
                 Bitmap::Small(Box::new([0; SMALL_WORDS]))
-            } else {
+            } else if entries.len() <= LARGE_ENTRIES_MAX {
                 Bitmap::Large(Box::new([0; LARGE_WORDS]))
+            } else {
+                Bitmap::Huge(Box::new([0; HUGE_WORDS]))
             },
             table: vec![0; slots].into_boxed_slice(),
             table_shift: 32 - slots.ilog2(),
@@ -190,6 +195,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             match &mut self.bitmap {
                 Bitmap::Small(bitmap) => set_bit(bitmap, entry.hash),
                 Bitmap::Large(bitmap) => set_bit(bitmap, entry.hash),
+                Bitmap::Huge(bitmap) => set_bit(bitmap, entry.hash),
             }
             let mut slot = (entry.hash >> self.table_shift) as usize;
             while self.table[slot] != 0 {
@@ -203,6 +209,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
         match &self.bitmap {
             Bitmap::Small(bitmap) => self.scan_with(bitmap, text, visit),
             Bitmap::Large(bitmap) => self.scan_with(bitmap, text, visit),
+            Bitmap::Huge(bitmap) => self.scan_with(bitmap, text, visit),
         }
     }
 
