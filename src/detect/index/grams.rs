@@ -176,7 +176,8 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             } else if entries.len() <= LARGE_ENTRIES_MAX {
                 Bitmap::Large(Box::new([0; LARGE_WORDS]))
             } else {
-                Bitmap::Huge(Box::new([0; HUGE_WORDS]))
+                let words = vec![0; HUGE_WORDS].into_boxed_slice();
+                Bitmap::Huge(words.try_into().expect("it was made this long"))
             },
             table: vec![0; slots].into_boxed_slice(),
             table_shift: 32 - slots.ilog2(),
