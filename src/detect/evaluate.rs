@@ -1,6 +1,6 @@
 //! The matcher: built once for a rule set, then asked for each event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
@@ -9,7 +9,7 @@ use super::index::{FieldIndex, Hits, IndexBuilder, Triggers};
 use super::paths::PathTrie;
 use super::pattern;
 use super::program::{Program, StepId};
-use super::route::{EventSource, Route, RoutedRule};
+use super::route::{EventSource, IndexNumber, Route, SourceGroup};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
 use super::values::{
     account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
@@ -30,6 +30,17 @@ pub struct Subject<'a> {
     pub account: &'a AccountId,
     /// For exceptions that expire.
     pub time: EventTime,
+}
+
+/// Hides the event.
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Subject")
+            .field("account", self.account)
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which derived groups the rules of a set name; the others need neither work nor memory.
@@ -55,10 +66,9 @@ pub struct Detector {
     /// The condition of each rule, and of its exceptions in their order.
     conditions: Box<[RuleSteps]>,
     derived: Box<[Option<DerivedField>]>,
-    indexes: Box<[Option<FieldIndex>]>,
-    any_value_index: Option<FieldIndex>,
+    indexes: Box<[FieldIndex]>,
     hits: Hits,
-    routed: Box<[RoutedRule]>,
+    groups: Box<[SourceGroup]>,
     unindexed: Vec<DetectionIndex>,
 }
 
@@ -95,11 +105,10 @@ impl Detector {
             atoms,
             program,
             conditions,
-            indexes: derived.iter().map(|_| None).collect(),
+            indexes: Box::default(),
             derived,
-            any_value_index: None,
             hits: Hits::default(),
-            routed: Box::default(),
+            groups: Box::default(),
             unindexed: Vec::new(),
             rulebook,
         };
@@ -115,40 +124,38 @@ impl Detector {
             detections.iter().map(|detection| &detection.condition),
         );
         let mut builder = IndexBuilder::default();
-        let mut routed = Vec::new();
+        let mut groups: Vec<SourceGroup> = Vec::new();
+        let mut group_of = BTreeMap::new();
         for (rule, detection) in (0..).map(DetectionIndex).zip(detections) {
             if !is_evaluated(detection) {
                 continue;
             }
-            let chosen = triggers.choose(&detection.condition);
-            if chosen.as_ref().is_none_or(|atoms| !triggers.are_selective(atoms)) {
+            let group = *group_of.entry(&detection.logsource).or_insert_with(|| {
+                let logsource = detection.logsource.clone();
+                groups.push(SourceGroup { logsource, indexes: Vec::new(), always: Vec::new() });
+                groups.len() - 1
+            });
+            let Some(chosen) = triggers.choose(&detection.condition) else {
+                groups[group].always.push(rule);
+                self.unindexed.push(rule);
+                continue;
+            };
+            if !triggers.are_selective(&chosen) {
                 self.unindexed.push(rule);
             }
-            let targets = chosen.map(|atoms| {
-                let mut targets = BTreeSet::new();
-                for atom in atoms {
-                    if let Some(trigger) = triggers.of(atom) {
-                        builder.add(trigger, atom, rule);
-                        targets.insert(trigger.target);
-                    }
+            for atom in chosen {
+                if let Some(trigger) = triggers.of(atom) {
+                    builder.add(group, trigger, atom, rule);
                 }
-                targets.into_iter().collect()
-            });
-            routed.push(RoutedRule {
-                rule,
-                logsource: detection.logsource.clone(),
-                triggers: targets,
-            });
-        }
-        let (indexes, hits) = builder.finish();
-        for (target, index) in indexes {
-            match target {
-                Target::Field(field) => self.indexes[field.0 as usize] = Some(index),
-                Target::AnyValue => self.any_value_index = Some(index),
             }
         }
+        let (indexes, hits) = builder.finish();
+        for (number, ((group, target), _)) in indexes.iter().enumerate() {
+            groups[*group].indexes.push((*target, IndexNumber(number)));
+        }
+        self.indexes = indexes.into_iter().map(|(_, index)| index).collect();
         self.hits = hits;
-        self.routed = routed.into_boxed_slice();
+        self.groups = groups.into_boxed_slice();
     }
 
     pub fn rulebook(&self) -> &Arc<Rulebook> {
@@ -176,8 +183,7 @@ impl Detector {
         out.clear();
         self.fit(scratch);
         let Scratch { values, memo, routes, .. } = scratch;
-        let rule_count = self.rulebook.detections.len();
-        let route = routes.get(subject.logsource, &self.routed, rule_count, &self.derived);
+        let route = routes.get(subject.logsource, &self.groups, &self.derived);
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
         memo.begin();
         self.collect_candidates(subject, route, values, memo);
@@ -208,34 +214,58 @@ impl Detector {
         for rule in &route.always {
             memo.add_candidate(*rule);
         }
-        let mut visit = |hit| self.visit_hit(hit, route, memo);
+        let document = subject.document;
+        let mut visit = |hit| self.visit_hit(hit, memo);
         for at in 0..values.present.len() {
             let field = values.present[at];
-            if route.has_field(field)
-                && let Some(index) = &self.indexes[field.0 as usize]
-            {
-                probe(index, Some(field), values, subject.document, &mut visit);
-            }
+            self.probe(route.indexes(field), Some(field), values, document, &mut visit);
         }
-        for (field, derived_field) in &route.derived {
+        for (field, derived_field, indexes) in &route.derived {
             values.load_derived(*field, *derived_field, subject.derived);
-            if values.is_present(*field)
-                && let Some(index) = &self.indexes[field.0 as usize]
-            {
-                probe(index, Some(*field), values, subject.document, &mut visit);
+            if values.is_present(*field) {
+                self.probe(indexes, Some(*field), values, document, &mut visit);
             }
         }
-        if let Some(index) = &self.any_value_index
-            && route.any_value
-        {
-            values.load_leaves(subject.document);
+        if !route.any_value.is_empty() {
+            values.load_leaves(document);
             if values.first(None).is_some() {
-                probe(index, None, values, subject.document, &mut visit);
+                self.probe(&route.any_value, None, values, document, &mut visit);
             }
         }
     }
 
-    fn visit_hit(&self, hit: u32, route: &Route, memo: &mut Memo) {
+    /// Looks the values of a field up in its indexes.
+    fn probe(
+        &self,
+        indexes: &[IndexNumber],
+        field: Option<FieldId>,
+        values: &mut FieldValues,
+        document: &Document,
+        visit: &mut impl FnMut(u32),
+    ) {
+        for index in indexes {
+            let index = &self.indexes[index.0];
+            if let Some(hit) = index.present() {
+                visit(hit);
+            }
+            let mut next = values.first(field);
+            while let Some(held) = next {
+                if index.wants_numbers()
+                    && let Some(number) = number_of(values.get(held, document))
+                {
+                    index.probe_number(number, visit);
+                }
+                if index.wants_text()
+                    && let Some(folded) = values.folded(held, document)
+                {
+                    index.probe_text(folded, visit);
+                }
+                next = values.next(held);
+            }
+        }
+    }
+
+    fn visit_hit(&self, hit: u32, memo: &mut Memo) {
         if !memo.is_first_hit(hit) {
             return;
         }
@@ -244,9 +274,7 @@ impl Detector {
             memo.set_atom(atom, true);
         }
         for rule in rules {
-            if route.has_rule(*rule) {
-                memo.add_candidate(*rule);
-            }
+            memo.add_candidate(*rule);
         }
     }
 
@@ -273,32 +301,6 @@ pub(super) fn is_evaluated(detection: &Detection) -> bool {
 pub(super) fn applies(exception: &Exception, account: &AccountId, time: EventTime) -> bool {
     (exception.accounts.is_empty() || exception.accounts.contains(account))
         && exception.expires.is_none_or(|expires| time < expires)
-}
-
-fn probe(
-    index: &FieldIndex,
-    field: Option<FieldId>,
-    values: &mut FieldValues,
-    document: &Document,
-    visit: &mut impl FnMut(u32),
-) {
-    if let Some(hit) = index.present() {
-        visit(hit);
-    }
-    let mut next = values.first(field);
-    while let Some(held) = next {
-        if index.wants_numbers()
-            && let Some(number) = number_of(values.get(held, document))
-        {
-            index.probe_number(number, visit);
-        }
-        if index.wants_text()
-            && let Some(folded) = values.folded(held, document)
-        {
-            index.probe_text(folded, visit);
-        }
-        next = values.next(held);
-    }
 }
 
 /// The conditions of one event's candidates.
@@ -342,11 +344,14 @@ impl Evaluation<'_, '_> {
         };
         self.load(field);
         let mut next = self.values.first(field);
-        match &atom.test {
-            CompiledTest::Exists(present) => return self.is_present(field) == *present,
-            CompiledTest::Null if !self.is_present(field) => return true,
-            CompiledTest::FieldRef { other, .. } => self.load(Some(*other)),
-            _ => {}
+        if let CompiledTest::Exists(present) = &atom.test {
+            return self.is_present(field) == *present;
+        }
+        if matches!(atom.test, CompiledTest::Null) && !self.is_present(field) {
+            return true;
+        }
+        if let CompiledTest::FieldRef { other, .. } = &atom.test {
+            self.load(Some(*other));
         }
         while let Some(held) = next {
             if self.value_holds(&atom.test, held) {

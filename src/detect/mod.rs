@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agreement;
 mod atom;
+#[cfg(test)]
+mod conformance;
 pub mod content;
 pub mod correlate;
 mod derived;

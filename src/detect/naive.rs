@@ -197,7 +197,7 @@ fn value_holds(
                 .pieces
                 .iter()
                 .map(|piece| match piece {
-                    Piece::Text(text) => Piece::Text(fold(text).into()),
+                    Piece::Text(literal) => Piece::Text(fold(literal).into()),
                     Piece::Any => Piece::Any,
                     Piece::One => Piece::One,
                 })

@@ -261,14 +261,15 @@ impl TrieBuilderNode {
 /// A hash of length, first and last bytes: enough to tell the keys of rules apart, and the table is
 /// built from rules alone, so an event cannot make it longer to search.
 fn key_hash(key: &[u8]) -> usize {
-    let (first, last) = if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
-        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-    } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
-        (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-    } else {
-        let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
-        (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
-    };
+    let (first, last) =
+        if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk()) {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk()) {
+            (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+        } else {
+            let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
+            (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+        };
     let mixed =
         (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The upper half is the well mixed one; a table is far smaller than 2^32.

@@ -1,7 +1,5 @@
 //! Which rules look at events of a log source: worked out once for each source.
 
-use std::collections::BTreeMap;
-
 use super::DerivedField;
 use crate::rulebook::{DetectionIndex, FieldId, LogSource, Target};
 
@@ -30,75 +28,64 @@ impl EventSource<'_> {
     }
 }
 
-/// What a rule contributes to the routes of its log source.
+/// The rules of one `logsource`, with indexes of their own: a text is searched only for what rules
+/// that look at the event want of it.
 #[derive(Debug)]
-pub(super) struct RoutedRule {
-    pub(super) rule: DetectionIndex,
+pub(super) struct SourceGroup {
     pub(super) logsource: LogSource,
-    /// Where its triggers are looked for; nothing when it has none and is always evaluated.
-    pub(super) triggers: Option<Vec<Target>>,
+    /// Where triggers are looked for, and in which index.
+    pub(super) indexes: Vec<(Target, IndexNumber)>,
+    /// The rules that have no trigger.
+    pub(super) always: Vec<DetectionIndex>,
 }
+
+/// Index into the indexes of a detector.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IndexNumber(pub(super) usize);
 
 /// What is looked at for events of one source.
 #[derive(Debug, Default)]
 pub(super) struct Route {
-    rules: Box<[u64]>,
-    fields: Box<[u64]>,
+    /// The indexes of each field of documents.
+    fields: Box<[Box<[IndexNumber]>]>,
     /// Derived fields that are worked out for every event of this source.
-    pub(super) derived: Vec<(FieldId, DerivedField)>,
-    pub(super) any_value: bool,
+    pub(super) derived: Vec<(FieldId, DerivedField, Box<[IndexNumber]>)>,
+    pub(super) any_value: Vec<IndexNumber>,
     pub(super) always: Vec<DetectionIndex>,
 }
 
 impl Route {
     fn new(
         source: EventSource<'_>,
-        rules: &[RoutedRule],
-        rule_count: usize,
+        groups: &[SourceGroup],
         derived: &[Option<DerivedField>],
     ) -> Self {
-        let mut route = Self {
-            rules: vec![0; rule_count.div_ceil(64)].into(),
-            fields: vec![0; derived.len().div_ceil(64)].into(),
-            ..Self::default()
-        };
-        let mut wanted = BTreeMap::new();
-        for rule in rules.iter().filter(|rule| source.is_covered_by(&rule.logsource)) {
-            set(&mut route.rules, rule.rule.0);
-            let Some(triggers) = &rule.triggers else {
-                route.always.push(rule.rule);
-                continue;
-            };
-            for target in triggers {
+        let mut route = Self::default();
+        let mut fields = vec![Vec::new(); derived.len()];
+        for group in groups.iter().filter(|group| source.is_covered_by(&group.logsource)) {
+            route.always.extend(&group.always);
+            for (target, index) in &group.indexes {
                 match target {
-                    Target::AnyValue => route.any_value = true,
-                    Target::Field(field) => match derived[field.0 as usize] {
-                        Some(derived) => drop(wanted.insert(*field, derived)),
-                        None => set(&mut route.fields, field.0),
-                    },
+                    Target::AnyValue => route.any_value.push(*index),
+                    Target::Field(field) => fields[field.0 as usize].push(*index),
                 }
             }
         }
-        route.derived = wanted.into_iter().collect();
+        for ((field, derived), indexes) in (0..).map(FieldId).zip(derived).zip(&mut fields) {
+            if let Some(derived) = derived
+                && !indexes.is_empty()
+            {
+                route.derived.push((field, *derived, std::mem::take(indexes).into()));
+            }
+        }
+        route.fields = fields.into_iter().map(Into::into).collect();
         route
     }
 
-    pub(super) fn has_rule(&self, rule: DetectionIndex) -> bool {
-        has(&self.rules, rule.0)
+    /// Returns the indexes in which the values of this field of the document are looked for.
+    pub(super) fn indexes(&self, field: FieldId) -> &[IndexNumber] {
+        &self.fields[field.0 as usize]
     }
-
-    /// Returns whether any rule of this source is looked up by this field of the document.
-    pub(super) fn has_field(&self, field: FieldId) -> bool {
-        has(&self.fields, field.0)
-    }
-}
-
-fn set(words: &mut [u64], bit: u32) {
-    words[(bit / 64) as usize] |= 1 << (bit % 64);
-}
-
-fn has(words: &[u64], bit: u32) -> bool {
-    words[(bit / 64) as usize] >> (bit % 64) & 1 == 1
 }
 
 /// The routes that one thread has needed so far.
@@ -145,21 +132,17 @@ impl Routes {
     pub(super) fn get(
         &mut self,
         source: EventSource<'_>,
-        rules: &[RoutedRule],
-        rule_count: usize,
+        groups: &[SourceGroup],
         derived: &[Option<DerivedField>],
     ) -> &Route {
-        let at = match self.known.iter().position(|(key, _)| key.is(source)) {
-            Some(at) => at,
-            None => {
-                if self.known.len() == ROUTES_MAX {
-                    self.known.clear();
-                }
-                let route = Route::new(source, rules, rule_count, derived);
-                self.known.push((Key::of(source), route));
-                self.known.len() - 1
+        let known = self.known.iter().position(|(key, _)| key.is(source));
+        let at = known.unwrap_or_else(|| {
+            if self.known.len() == ROUTES_MAX {
+                self.known.clear();
             }
-        };
+            self.known.push((Key::of(source), Route::new(source, groups, derived)));
+            self.known.len() - 1
+        });
         &self.known[at].1
     }
 }

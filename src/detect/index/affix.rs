@@ -28,16 +28,12 @@ impl AffixTree {
         for (literal, hit) in literals {
             let mut at = 0;
             for byte in literal {
-                at = match nodes[at].0.get(&byte) {
-                    Some(child) => *child as usize,
-                    None => {
-                        let child = nodes.len();
-                        let id = u32::try_from(child).expect("literals are smaller than 4 GiB");
-                        nodes[at].0.insert(byte, id);
-                        nodes.push((BTreeMap::new(), None));
-                        child
-                    }
-                };
+                let unused = nodes.len();
+                let id = u32::try_from(unused).expect("literals are smaller than 4 GiB");
+                at = *nodes[at].0.entry(byte).or_insert(id) as usize;
+                if at == unused {
+                    nodes.push((BTreeMap::new(), None));
+                }
             }
             nodes[at].1 = Some(hit);
         }

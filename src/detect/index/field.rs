@@ -13,10 +13,13 @@ pub(in crate::detect) struct FieldIndex {
     equal: HashMap<Box<str>, HitId>,
     starts: AffixTree,
     ends: AffixTree,
-    contains: Box<[GramIndex]>,
+    contains: GramIndex,
     numbers: HashMap<u64, HitId>,
     present: Option<HitId>,
 }
+
+/// The index of a target for the rules of one group.
+pub(in crate::detect) type GroupIndex = ((usize, Target), FieldIndex);
 
 /// What a found key stands for.
 #[derive(Debug, Default)]
@@ -69,9 +72,7 @@ impl FieldIndex {
         }
         self.starts.walk(folded.bytes(), visit);
         self.ends.walk(folded.bytes().rev(), visit);
-        for class in &self.contains {
-            class.scan(folded.as_bytes(), visit);
-        }
+        self.contains.scan(folded.as_bytes(), visit);
     }
 
     /// Visits the hits of a value that is a number, or the text of one.
@@ -82,10 +83,10 @@ impl FieldIndex {
     }
 }
 
-/// Collects what rules look for, then builds the index of each field.
+/// Collects what rules look for, then builds the index of each field for each group of rules.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
-    fields: BTreeMap<Target, FieldBuilder>,
+    fields: BTreeMap<(usize, Target), FieldBuilder>,
     hits: Vec<HitBuilder>,
 }
 
@@ -107,8 +108,14 @@ struct HitBuilder {
 
 impl IndexBuilder {
     /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
-        let field = self.fields.entry(trigger.target).or_default();
+    pub(in crate::detect) fn add(
+        &mut self,
+        group: usize,
+        trigger: &Trigger,
+        atom: AtomId,
+        rule: DetectionIndex,
+    ) {
+        let field = self.fields.entry((group, trigger.target)).or_default();
         let hits = &mut self.hits;
         let mut enter = |slot: &mut HitId| {
             if *slot == UNSET {
@@ -133,14 +140,14 @@ impl IndexBuilder {
                 }
             }
             TriggerKey::Number(key) => {
-                enter(field.numbers.entry(number_key(*key)).or_insert(UNSET))
+                enter(field.numbers.entry(number_key(*key)).or_insert(UNSET));
             }
             TriggerKey::Present => enter(field.present.get_or_insert(UNSET)),
         }
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (BTreeMap<Target, FieldIndex>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<GroupIndex>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
         let mut rules = Vec::new();
@@ -170,7 +177,7 @@ impl FieldBuilder {
             equal: self.equal.into_iter().map(|(text, hit)| (text.into(), hit)).collect(),
             starts: AffixTree::new(self.starts.into_iter().map(forwards)),
             ends: AffixTree::new(self.ends.into_iter().map(backwards)),
-            contains: GramIndex::classes(&contains),
+            contains: GramIndex::new(contains),
             numbers: self.numbers.into_iter().collect(),
             present: self.present,
         }
