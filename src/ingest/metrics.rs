@@ -105,25 +105,29 @@ impl Metrics {
                 "Dead letters that wait to be written.",
             )?,
         };
+        metrics.register(registry).map(|()| metrics)
+    }
+
+    fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         for kind in ["assigned", "revoked", "lost"] {
-            metrics.rebalances.with_label_values(&[kind]).inc_by(0);
+            self.rebalances.with_label_values(&[kind]).inc_by(0);
         }
         for reason in ["gap", "recreated"] {
-            metrics.offsets_out_of_range.with_label_values(&[reason]).inc_by(0);
+            self.offsets_out_of_range.with_label_values(&[reason]).inc_by(0);
         }
-        registry.register(Box::new(metrics.lag.clone()))?;
-        registry.register(Box::new(metrics.last_message_timestamp.clone()))?;
-        registry.register(Box::new(metrics.rebalances.clone()))?;
-        registry.register(Box::new(metrics.commit_failures.clone()))?;
-        registry.register(Box::new(metrics.assigned_partitions.clone()))?;
-        registry.register(Box::new(metrics.pauses.clone()))?;
-        registry.register(Box::new(metrics.missed_messages.clone()))?;
-        registry.register(Box::new(metrics.offsets_out_of_range.clone()))?;
-        registry.register(Box::new(metrics.client_errors.clone()))?;
-        registry.register(Box::new(metrics.dead_letters.clone()))?;
-        registry.register(Box::new(metrics.dead_letter_failures.clone()))?;
-        registry.register(Box::new(metrics.dead_letters_truncated.clone()))?;
-        registry.register(Box::new(metrics.dead_letters_pending.clone()))?;
-        Ok(metrics)
+        registry.register(Box::new(self.lag.clone()))?;
+        registry.register(Box::new(self.last_message_timestamp.clone()))?;
+        registry.register(Box::new(self.rebalances.clone()))?;
+        registry.register(Box::new(self.commit_failures.clone()))?;
+        registry.register(Box::new(self.assigned_partitions.clone()))?;
+        registry.register(Box::new(self.pauses.clone()))?;
+        registry.register(Box::new(self.missed_messages.clone()))?;
+        registry.register(Box::new(self.offsets_out_of_range.clone()))?;
+        registry.register(Box::new(self.client_errors.clone()))?;
+        registry.register(Box::new(self.dead_letters.clone()))?;
+        registry.register(Box::new(self.dead_letter_failures.clone()))?;
+        registry.register(Box::new(self.dead_letters_truncated.clone()))?;
+        registry.register(Box::new(self.dead_letters_pending.clone()))?;
+        Ok(())
     }
 }

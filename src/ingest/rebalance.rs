@@ -257,13 +257,13 @@ pub(super) fn locate(
     stored: Option<Offset>,
     deadline: Instant,
 ) -> (KafkaOffset, Option<Backlog>) {
-    let (shard, topic) = key;
+    let (partition, topic) = key;
     let name = shared.topic_name(topic);
     let left = deadline.saturating_duration_since(Instant::now()).min(WATERMARK_TIMEOUT);
-    let (first, end) = match consumer.fetch_watermarks(name, shard.0, left) {
+    let (first, end) = match consumer.fetch_watermarks(name, partition.0, left) {
         Ok((first, end)) => (Offset(first), Offset(end)),
         Err(error) => {
-            warn!(%error, topic = name, partition = %shard, "offsets could not be looked up");
+            warn!(%error, topic = name, %partition, "offsets could not be looked up");
             return match (stored, shared.settings.start) {
                 (Some(stored), _) => {
                     let started_at = StartedAt::Stored;
@@ -279,14 +279,14 @@ pub(super) fn locate(
     let (resume, started_at) = start_offset(stored, (first, end), from_latest);
     let reason = match started_at {
         StartedAt::Stored | StartedAt::Unknown => {
-            debug!(topic = name, partition = %shard, offset = resume.0, "reading starts");
+            debug!(topic = name, %partition, offset = resume.0, "reading starts");
             None
         }
         StartedAt::AfterGap { missed } => {
             shared.metrics.missed_messages.inc_by(missed.unsigned_abs());
             error!(
                 topic = name,
-                partition = %shard,
+                %partition,
                 missed,
                 "kafka deleted records before they were read; reading goes on after them"
             );
@@ -295,7 +295,7 @@ pub(super) fn locate(
         StartedAt::Recreated => {
             error!(
                 topic = name,
-                partition = %shard,
+                %partition,
                 stored = stored.map(|offset| offset.0),
                 end = end.0,
                 "the topic was made anew; reading starts at its beginning"

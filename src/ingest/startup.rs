@@ -81,11 +81,11 @@ fn partition_count(consumer: &IngestConsumer, topic: &str) -> Result<usize, Coun
     };
     if let Some(error) = found.error() {
         let code = RDKafkaErrorCode::from(error);
-        return Err(match code {
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                CountError::Missing
-            }
-            _ => CountError::NoAnswer(KafkaError::MetadataFetch(code)),
+        let unknown = [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::UnknownTopic];
+        return Err(if unknown.contains(&code) {
+            CountError::Missing
+        } else {
+            CountError::NoAnswer(KafkaError::MetadataFetch(code))
         });
     }
     match found.partitions().len() {

@@ -21,7 +21,7 @@ impl Default for CircuitSettings {
 
 /// What the circuit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub(super) enum Admission {
     Pass,
     /// Ask again at this time.
     Blocked(WallTime),
@@ -30,7 +30,7 @@ pub enum Admission {
 /// The state of one receiver. Not kept across restarts: a start begins closed, and the retry
 /// schedule, which is kept, bounds what reaches a receiver that is still dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Circuit {
+pub(super) struct Circuit {
     settings: CircuitSettings,
     state: State,
 }
@@ -50,13 +50,13 @@ enum State {
 }
 
 impl Circuit {
-    pub fn new(settings: CircuitSettings) -> Self {
+    pub(super) fn new(settings: CircuitSettings) -> Self {
         Self { settings, state: State::Closed { failures: 0 } }
     }
 
     /// Asks whether a delivery may go now. In an open circuit whose time is over, the first to ask
     /// becomes the probe.
-    pub fn admit(&mut self, now: WallTime) -> Admission {
+    pub(super) fn admit(&mut self, now: WallTime) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::Pass,
             State::Open { until } | State::Probing { until } if now < until => {
@@ -70,12 +70,12 @@ impl Circuit {
     }
 
     /// The receiver answered, be it with a refusal of this one delivery.
-    pub fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.state = State::Closed { failures: 0 };
     }
 
     /// The receiver did not answer, or said that it cannot serve anyone.
-    pub fn failed(&mut self, now: WallTime) {
+    pub(super) fn failed(&mut self, now: WallTime) {
         self.state = match self.state {
             State::Closed { failures } if failures + 1 < self.settings.failures.max(1) => {
                 State::Closed { failures: failures + 1 }
@@ -87,7 +87,7 @@ impl Circuit {
     }
 
     /// Returns the number for the gauge: 0 closed, 1 probing, 2 open.
-    pub fn gauge(&self) -> i64 {
+    pub(super) fn gauge(&self) -> i64 {
         match self.state {
             State::Closed { .. } => 0,
             State::Probing { .. } => 1,

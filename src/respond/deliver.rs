@@ -333,13 +333,12 @@ async fn action(
     }
     let id = entry.planned.id;
     let accepted = shared.state(|state| state.accepted.get(&id).copied());
-    let answer = match accepted {
-        Some(_) => platform.poll(&entry.planned, now).await,
-        None => {
-            let templates = templates(shared, &entry.planned, kind).await?;
-            let body = platform::body(&entry.planned, kind, &templates);
-            platform.request(&entry.planned, body, now).await
-        }
+    let answer = if accepted.is_some() {
+        platform.poll(&entry.planned, now).await
+    } else {
+        let templates = templates(shared, &entry.planned, kind).await?;
+        let body = platform::body(&entry.planned, kind, &templates);
+        platform.request(&entry.planned, body, now).await
     };
     conclude(shared, id, accepted, answer).await
 }

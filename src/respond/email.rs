@@ -18,7 +18,7 @@ use crate::incident::{IncidentId, OutboxId};
 
 /// Sends mails.
 #[derive(Debug)]
-pub struct Mailer {
+pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     reply_to: Option<Mailbox>,
@@ -27,7 +27,7 @@ pub struct Mailer {
 
 /// Where a mail stands in the conversation about one incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Thread {
+pub(super) struct Thread {
     pub incident: IncidentId,
     pub audience: Audience,
     /// The entry that is delivered, and whether it is the first of the conversation.
@@ -38,7 +38,7 @@ pub struct Thread {
 
 /// Who reads; each audience has a conversation of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub(super) enum Audience {
     Tenant,
     Staff,
     Support,
@@ -46,21 +46,21 @@ pub enum Audience {
 
 /// A first mail, or one that joins it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     First,
     Reply,
 }
 
 /// Whether mail programs mark it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Importance {
+pub(super) enum Importance {
     Normal,
     High,
 }
 
 impl Mailer {
     /// Prepares the connection; nothing is sent and nobody is asked yet.
-    pub fn new(settings: &EmailSettings) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &EmailSettings) -> Result<Self, SetupError> {
         let mailbox = |text: &str| {
             text.parse::<Mailbox>()
                 .map_err(|source| SetupError::Address { address: text.to_owned(), source })
@@ -78,7 +78,7 @@ impl Mailer {
     }
 
     /// Sends one mail to one recipient.
-    pub async fn send(
+    pub(super) async fn send(
         &self,
         recipient: &str,
         mail: &Mail,

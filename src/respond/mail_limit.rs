@@ -38,13 +38,13 @@ const TENANTS_MAX: usize = 20_000;
 
 /// When mails went to tenants in the last 24 hours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailLedger {
+pub(super) struct MailLedger {
     tenants: BTreeMap<AccountId, Vec<WallTime>>,
 }
 
 /// Whether a mail may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailAnswer {
+pub(super) enum MailAnswer {
     Send,
     /// This tenant has had enough today: a person may send it all the same.
     TenantCap,
@@ -54,7 +54,7 @@ pub enum MailAnswer {
 
 impl MailLedger {
     /// Asks for one mail to `account`.
-    pub fn ask(
+    pub(super) fn ask(
         &self,
         settings: MailLimitSettings,
         account: &AccountId,
@@ -82,7 +82,7 @@ impl MailLedger {
     }
 
     /// Records one mail to `account`.
-    pub fn sent(&mut self, account: &AccountId, now: WallTime) {
+    pub(super) fn sent(&mut self, account: &AccountId, now: WallTime) {
         self.tenants.retain(|_, times| {
             times.retain(|at| now.0.saturating_sub(at.0) < DAY);
             !times.is_empty()

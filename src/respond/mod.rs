@@ -19,6 +19,8 @@ mod retry;
 mod settings;
 mod shared;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ const USERS_MAX: usize = 1_000;
 
 /// The client of the account API.
 #[derive(Debug)]
-pub struct Platform {
+pub(super) struct Platform {
     client: reqwest::Client,
     base: reqwest::Url,
     key: SigningKey,
@@ -38,7 +38,7 @@ pub struct Platform {
 
 /// What the platform answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// It is done, with a result for each user where the action is about users.
     Done(Vec<UserOutcome>),
     /// It will be done: ask again after this time, if the platform said one.
@@ -127,7 +127,7 @@ pub fn body(planned: &Planned, kind: ActionKind, templates: &[Arc<str>]) -> Vec<
 
 impl Platform {
     /// Prepares the client; nobody is asked yet.
-    pub fn new(settings: &PlatformSettings, metrics: Metrics) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &PlatformSettings, metrics: Metrics) -> Result<Self, SetupError> {
         let mut base: reqwest::Url = settings
             .base_url
             .parse()
@@ -164,7 +164,7 @@ impl Platform {
     }
 
     /// Asks for the action.
-    pub async fn request(
+    pub(super) async fn request(
         &self,
         planned: &Planned,
         body: Vec<u8>,
@@ -175,7 +175,11 @@ impl Platform {
     }
 
     /// Asks what became of an accepted action.
-    pub async fn poll(&self, planned: &Planned, now: WallTime) -> Result<Answer, DeliverError> {
+    pub(super) async fn poll(
+        &self,
+        planned: &Planned,
+        now: WallTime,
+    ) -> Result<Answer, DeliverError> {
         let url = self.url(&planned.account, Some(planned.id))?;
         match self.call("poll", Method::GET, url, planned.id, Vec::new(), now).await {
             Err(DeliverError::NotFound(_)) => Ok(Answer::Unknown),
@@ -184,7 +188,7 @@ impl Platform {
     }
 
     /// Takes an action back, where the platform can.
-    pub async fn undo(&self, planned: &Planned, now: WallTime) -> Result<(), DeliverError> {
+    pub(super) async fn undo(&self, planned: &Planned, now: WallTime) -> Result<(), DeliverError> {
         let url = self.url(&planned.account, Some(planned.id))?;
         self.call("undo", Method::DELETE, url, planned.id, Vec::new(), now).await.map(|_| ())
     }

@@ -34,7 +34,7 @@ impl Default for RetrySettings {
 
 /// What follows a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     TryAt(WallTime),
     /// It was the last try.
     GiveUp,
@@ -45,7 +45,7 @@ pub enum Next {
 /// A wait is `first_wait * 2^(attempts - 1)`, at most `longest_wait`, spread by up to a fifth in
 /// either direction. `retry_after`, what the receiver asked for, wins where it is longer, up to
 /// `longest_wait`; its spread only adds, since coming early would break the request.
-pub fn after_failure(
+pub(super) fn after_failure(
     settings: RetrySettings,
     id: OutboxId,
     attempts: u32,
@@ -62,13 +62,13 @@ pub fn after_failure(
     let wait = if asked > own {
         asked.saturating_add(spread(id, attempts, asked / 10))
     } else {
-        own - own / 5 + spread(id, attempts, own / 5 * 2)
+        (own - own / 5).saturating_add(spread(id, attempts, own / 5 * 2))
     };
     Next::TryAt(WallTime(now.0.saturating_add(wait.max(1))))
 }
 
 /// Returns a number in `0..=width` that depends only on the id and the number of the try.
-pub fn spread(id: OutboxId, attempts: u32, width: i64) -> i64 {
+pub(super) fn spread(id: OutboxId, attempts: u32, width: i64) -> i64 {
     let hash = xxh3_64_with_seed(id.0.as_bytes(), u64::from(attempts));
     let width = width.clamp(0, i64::MAX - 1);
     i64::try_from(hash % (width.unsigned_abs() + 1)).unwrap_or(0)

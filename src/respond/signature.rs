@@ -14,7 +14,7 @@ pub struct InvalidSigningKey;
 
 /// The key of one endpoint.
 #[derive(Clone)]
-pub struct SigningKey(Vec<u8>);
+pub(super) struct SigningKey(Vec<u8>);
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,14 +24,14 @@ impl std::fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// Reads `whsec_` and base64.
-    pub fn new(secret: &Secret) -> Result<Self, InvalidSigningKey> {
+    pub(super) fn new(secret: &Secret) -> Result<Self, InvalidSigningKey> {
         let encoded = secret.expose().trim().strip_prefix("whsec_").ok_or(InvalidSigningKey)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| InvalidSigningKey)?;
         if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(InvalidSigningKey) }
     }
 
     /// Returns the value of the `webhook-signature` header.
-    pub fn sign(&self, id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
+    pub(super) fn sign(&self, id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(format!("{id}.{timestamp_seconds}.").as_bytes());

@@ -109,13 +109,13 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Diagnostic> {
             let span = error.location().map_or(Span::default(), span_of);
             let span =
                 Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
+            let told = format!("{error:?} {error}");
+            let is_bomb = told.contains("total_replayed_events") || told.contains("AliasReplay");
             let code = match error.without_snippet() {
                 serde_saphyr::Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
                 serde_saphyr::Error::Budget { .. } => Code::YamlTooLarge,
                 // An alias bomb is told by another variant than the other budgets.
-                other if other.to_string().contains("too large or too complex") => {
-                    Code::YamlTooLarge
-                }
+                _ if is_bomb => Code::YamlTooLarge,
                 _ => Code::NotYaml,
             };
             Diagnostic::new(code, source, span, message_of(&error))

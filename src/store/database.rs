@@ -297,7 +297,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 /// Renames the folder to `NAME.corrupt-N` with the first free number.
 fn quarantine(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let target = (1u32..)
+    let target = (1..=u32::MAX)
         .map(|number| path.with_file_name(format!("{name}.corrupt-{number}")))
         .find(|candidate| !candidate.exists())
         .expect("a folder does not hold four thousand million quarantined states");

@@ -84,6 +84,9 @@ impl Incidents {
     ///
     /// # Errors
     /// [`UpdateError::Changed`] with what is stored instead.
+    ///
+    /// # Panics
+    /// When `changed` is of another id, shard or account, or of no higher revision: a mistake of the caller.
     pub fn update(
         &self,
         expected: &Incident,
@@ -120,7 +123,9 @@ impl Incidents {
                     }
                     if let Some(incident) = read(tree, IncidentId(id))? {
                         change.remove(&layout::incident(incident.id));
-                        layout::incident_index(&incident).iter().for_each(|row| change.remove(row));
+                        for row in layout::incident_index(&incident) {
+                            change.remove(&row);
+                        }
                         forgotten += 1;
                     }
                 }

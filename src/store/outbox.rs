@@ -87,6 +87,9 @@ impl Outbox {
     ///
     /// # Errors
     /// [`UpdateError::Changed`] with what is stored instead.
+    ///
+    /// # Panics
+    /// When `changed` is of another plan: a mistake of the caller.
     pub fn update(
         &self,
         expected: &OutboxEntry,
@@ -170,7 +173,9 @@ impl Outbox {
                     let Some((_, id)) = layout::timed_row(&row?) else { continue };
                     if let Some(entry) = read(tree, OutboxId(id))? {
                         change.remove(&layout::outbox(entry.planned.id));
-                        layout::outbox_index(&entry).iter().for_each(|row| change.remove(row));
+                        for row in layout::outbox_index(&entry) {
+                            change.remove(&row);
+                        }
                         forgotten += 1;
                     }
                 }

@@ -159,9 +159,9 @@ fn a_forgotten_account_is_gone_and_its_incidents_stay() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("state"));
     let shard = store.shard(ShardId(3));
-    shard.commit(&batch_of(1)).unwrap();
+    let _ = shard.commit(&batch_of(1)).unwrap();
     let forget = Batch { forgotten: vec![account("a5")], ..Batch::default() };
-    shard.commit(&forget).unwrap();
+    let _ = shard.commit(&forget).unwrap();
     assert_eq!(shard.account(&account("a5")).unwrap(), None);
     assert_eq!(store.incidents().list(&IncidentFilter::default(), 9).unwrap().len(), 1);
 }
@@ -199,7 +199,7 @@ fn an_entry_that_is_replayed_is_not_planned_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("state"));
     let shard = store.shard(ShardId(3));
-    shard.commit(&batch_of(1)).unwrap();
+    let _ = shard.commit(&batch_of(1)).unwrap();
     let due = store.outbox().due(WallTime(0), 10).unwrap();
     let done = OutboxEntry {
         status: OutboxStatus::Done,
@@ -382,13 +382,12 @@ fn a_damaged_database_is_set_aside_and_an_empty_one_begun() {
         let store = open(&path);
         let _ = store.shard(ShardId(0)).commit(&batch_of(1)).unwrap();
         drop(store);
-        match damage {
-            "config" => std::fs::write(path.join("conf"), b"not sled's").unwrap(),
-            _ => {
-                let file = path.join("db");
-                let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
-                std::fs::write(&file, vec![0xa5; length]).unwrap();
-            }
+        if damage == "config" {
+            std::fs::write(path.join("conf"), b"not sled's").unwrap();
+        } else {
+            let file = path.join("db");
+            let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+            std::fs::write(&file, vec![0xa5; length]).unwrap();
         }
         let (opened, metrics) = try_open(&path).unwrap();
         let recovered = opened.recovered.expect("the damage was noticed");
@@ -435,7 +434,7 @@ fn fill_and_recover(folder: &Path) {
     let path = folder.join("state");
     let store = open(&path);
     let shard = store.shard(ShardId(0));
-    shard.commit(&Batch { shard_state: Some(state(1)), ..Batch::default() }).unwrap();
+    let _ = shard.commit(&Batch { shard_state: Some(state(1)), ..Batch::default() }).unwrap();
     let ballast = folder.join("ballast");
     let mut size = 6 << 20;
     while std::fs::write(&ballast, vec![1; size]).is_err() && size > 4096 {
@@ -451,7 +450,7 @@ fn fill_and_recover(folder: &Path) {
         assert!(error.is_temporary(), "{error:?}");
     }
     std::fs::remove_file(&ballast).unwrap();
-    shard.commit(&large).unwrap();
+    let _ = shard.commit(&large).unwrap();
     assert_eq!(shard.shard_state().unwrap(), Some(state(2)));
     drop((store, shard));
     let store = open(&path);

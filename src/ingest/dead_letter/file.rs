@@ -61,7 +61,7 @@ impl FileWriter {
             topic,
             partition: record.shard.0,
             offset: record.position.offset.0,
-            timestamp_ms: record.timestamp.map(|time| time.millis()),
+            timestamp_ms: record.timestamp.map(crate::event::EventTime::millis),
             reason: refusal.reason,
             error: refusal.text,
             key: record.key.as_ref().map(|key| STANDARD.encode(key)),

@@ -133,7 +133,7 @@ mod sample {
     use tokio::time::Instant;
 
     const PER_PERIOD: u32 = 10;
-    const PERIOD: Duration = Duration::from_secs(60);
+    const PERIOD: Duration = Duration::from_mins(1);
 
     /// Lets ten through a minute and counts the others.
     #[derive(Debug, Default)]

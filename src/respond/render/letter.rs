@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -124,9 +125,8 @@ impl Templates {
     ) -> Result<Letter, RenderError> {
         let fail = |source| RenderError::Template { template: template.to_owned(), source };
         let wording = self.environment.get_template(template).map_err(fail)?;
-        let mut captured = wording
-            .render_captured(minijinja::Value::from(minijinja::value::Serde(context)))
-            .map_err(fail)?;
+        let mut captured =
+            wording.render_captured(minijinja::Value::from(Serde(context))).map_err(fail)?;
         let known = wording.source();
         let mut block = |name: &str| -> Result<String, RenderError> {
             if !known.contains(&format!("block {name} ")) {
@@ -156,7 +156,8 @@ impl Templates {
             .environment
             .get_template("letter.html")
             .and_then(|template| {
-                template.render(minijinja::context! { subject => &subject, letters => minijinja::value::Serde(letters) })
+                template
+                    .render(minijinja::context! { subject => &subject, letters => Serde(letters) })
             })
             .map_err(fail)?;
         let texts: Vec<String> = letters.iter().map(Letter::text).collect();

@@ -103,14 +103,29 @@ pub fn mask_digits(text: &str) -> String {
     masked.into_iter().collect()
 }
 
+/// Shows an IP address as it is, and quotes what is none.
+pub fn ip(text: &str) -> String {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => quote(text),
+    }
+}
+
+/// Shows a word of ASCII letters, digits, dots and underscores as it is, and quotes anything else.
+pub fn word(text: &str) -> String {
+    let plain = text.len() <= QUOTE_MAX
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
+    if plain { text.to_owned() } else { quote(text) }
+}
+
 /// Masks the host of an e-mail address: `agent3@toko.example` becomes `agent3@t***.example`.
 pub fn mask_email(address: &str) -> String {
     let address = clean(address);
     let Some((local, host)) = address.rsplit_once('@') else { return quote(&address) };
-    let local = mask_digits(local);
+    let local = quote(local);
     let first = host.chars().next().map(String::from).unwrap_or_default();
     match host.rsplit_once('.') {
-        Some((_, suffix)) => format!("{local}@{first}***.{suffix}"),
+        Some((_, suffix)) => format!("{local}@{first}***.{}", quote(suffix)),
         None => format!("{local}@{first}***"),
     }
 }

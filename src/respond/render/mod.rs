@@ -6,6 +6,8 @@
 mod letter;
 pub mod locale;
 pub mod mask;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -189,7 +191,7 @@ fn actors(incident: &Incident, audience: Audience) -> Vec<ActorContext> {
             },
             role: actor.role.as_deref().map(mask::quote),
             secret_key: actor.credential == Some(Credential::SecretKey),
-            ip: actor.ip.as_deref().map(mask::clean),
+            ip: actor.ip.as_deref().map(mask::ip),
         })
         .collect()
 }
@@ -417,7 +419,7 @@ fn contributions(
                 matches: one.matches,
                 at: locale::time(Language::English, &zone, one.time.millis()),
                 event: mask::quote(one.event.as_str()),
-                event_type: mask::quote(&one.event_type),
+                event_type: mask::word(&one.event_type),
                 evidence: one
                     .evidence
                     .iter()

@@ -106,7 +106,9 @@ pub(crate) fn create_topic(brokers: &str, name: &str, partitions: i32, config: &
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let results = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
-    results.into_iter().for_each(|result| drop(result.unwrap()));
+    for result in results {
+        result.unwrap();
+    }
     poll_until("the topic is known", || {
         let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE).ok()?;
         let found = metadata.topics().first()?.partitions();
