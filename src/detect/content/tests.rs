@@ -27,7 +27,12 @@ fn facts() -> AccountFacts {
 }
 
 /// All values of a field as text; `null` for null.
-fn values(document: &Document, time: i64, facts: &AccountFacts, field: DerivedField) -> Vec<String> {
+fn values(
+    document: &Document,
+    time: i64,
+    facts: &AccountFacts,
+    field: DerivedField,
+) -> Vec<String> {
     let derived = Derived::new(document, EventTime::from_millis(time), facts);
     let mut values = Vec::new();
     derived.derived(field, &mut |value| {
@@ -108,9 +113,12 @@ fn ordinary_writing_is_no_obfuscation() {
 
 #[test]
 fn squeezed_keeps_only_ascii_letters_and_digits() {
-    for (text, squeezed) in
-        [("S L O T - gacor 88!", "slotgacor88"), ("bonus💰", "bonus"), ("𝐕 𝐈 𝐒 𝐈 𝟒 𝐃", "visi4d"), ("世界", "")]
-    {
+    for (text, squeezed) in [
+        ("S L O T - gacor 88!", "slotgacor88"),
+        ("bonus💰", "bonus"),
+        ("𝐕 𝐈 𝐒 𝐈 𝟒 𝐃", "visi4d"),
+        ("世界", ""),
+    ] {
         assert_eq!(Content::of(&message(text), None).squeezed(), squeezed, "{text}");
     }
 }
@@ -257,7 +265,11 @@ fn time_is_the_accounts_own() {
         [("Asia/Jakarta", "10", "1"), ("America/Los_Angeles", "19", "7"), ("UTC", "3", "1")]
     {
         let facts = AccountFacts { timezone: TimeZone::get(zone).unwrap(), ..facts() };
-        assert_eq!(values(&document, MONDAY, &facts, DerivedField::TimeLocalHour), [hour], "{zone}");
+        assert_eq!(
+            values(&document, MONDAY, &facts, DerivedField::TimeLocalHour),
+            [hour],
+            "{zone}"
+        );
         assert_eq!(
             values(&document, MONDAY, &facts, DerivedField::TimeLocalWeekday),
             [weekday],
@@ -282,8 +294,7 @@ fn the_actors_network_and_its_place_in_the_allow_list() {
         (None, true, vec![], "null"),
     ] {
         let document = document(&json!({"actor": {"ip": ip}}));
-        let facts =
-            AccountFacts { allowlist: listed.then(|| allowlist.clone()), ..facts() };
+        let facts = AccountFacts { allowlist: listed.then(|| allowlist.clone()), ..facts() };
         assert_eq!(values(&document, 0, &facts, DerivedField::ActorNet), net, "{ip:?}");
         assert_eq!(values(&document, 0, &facts, DerivedField::ActorInAllowlist), [is_in], "{ip:?}");
     }
@@ -312,8 +323,26 @@ fn age_and_novelty_come_from_the_accounts_facts() {
 #[test]
 fn hostile_texts_are_read_up_to_the_cap() {
     for pattern in [
-        "http://", "a.", "a.b/", "://", "@", "www.", "{{1}}", "1", "1-", "0812 ", "xn--", ".apk",
-        "\u{200b}", "а", "𝐀", "🇮", "\u{336}", "http://a@", "a.co:", "\u{1100}\u{200b}\u{1161}",
+        "http://",
+        "a.",
+        "a.b/",
+        "://",
+        "@",
+        "www.",
+        "{{1}}",
+        "1",
+        "1-",
+        "0812 ",
+        "xn--",
+        ".apk",
+        "\u{200b}",
+        "а",
+        "𝐀",
+        "🇮",
+        "\u{336}",
+        "http://a@",
+        "a.co:",
+        "\u{1100}\u{200b}\u{1161}",
     ] {
         let document = message(&pattern.repeat((1 << 20) / pattern.len()));
         let content = Content::of(&document, Some(pattern));
