@@ -57,6 +57,7 @@ static SHORTENERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// What the links of an event say.
 #[derive(Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field of the event contract")]
 pub(super) struct Links {
     /// As written, in the order of the text; distinct.
     pub(super) urls: Vec<String>,
