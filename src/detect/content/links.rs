@@ -84,7 +84,9 @@ impl Finder {
             return;
         }
         for chunk in text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')) {
-            if chunk.len() >= 4 {
+            // Most words hold none of these, and looking by bytes is quick.
+            let may_hold_host = |byte: u8| byte == b'.' || byte == b':' || !byte.is_ascii();
+            if chunk.len() >= 4 && chunk.bytes().any(may_hold_host) {
                 self.chunk(chunk);
             }
         }
