@@ -57,6 +57,7 @@ static SHORTENERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// What the links of an event say.
 #[derive(Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each field of the event contract")]
 pub(super) struct Links {
     /// As written, in the order of the text; distinct.
     pub(super) urls: Vec<String>,
@@ -83,7 +84,9 @@ impl Finder {
             return;
         }
         for chunk in text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')) {
-            if chunk.len() >= 4 {
+            // Most words hold none of these, and looking by bytes is quick.
+            let may_hold_host = |byte: u8| byte == b'.' || byte == b':' || !byte.is_ascii();
+            if chunk.len() >= 4 && chunk.bytes().any(may_hold_host) {
                 self.chunk(chunk);
             }
         }

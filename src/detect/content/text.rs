@@ -112,16 +112,14 @@ impl Collector {
                 let place = number.trim().parse::<usize>().ok()?.checked_sub(1)?;
                 Some((place, number.len() + 2))
             });
-            match place.and_then(|(place, len)| Some((values.get(place)?, place, len))) {
-                Some((value, place, len)) => {
-                    self.push(value);
-                    is_used[place] = true;
-                    rest = &after[len..];
-                }
-                None => {
-                    self.push("{{");
-                    rest = after;
-                }
+            let filled = place.and_then(|(place, len)| Some((values.get(place)?, place, len)));
+            if let Some((value, place, len)) = filled {
+                self.push(value);
+                is_used[place] = true;
+                rest = &after[len..];
+            } else {
+                self.push("{{");
+                rest = after;
             }
             if self.text.len() >= MAX_TEXT_BYTES {
                 break;
