@@ -8,7 +8,7 @@ use crate::rulebook::{self, Colour};
 
 /// Checks rule files and tells every finding with its place.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Folders or files of rules.
     #[arg(default_value = "rules")]
     paths: Vec<PathBuf>,
@@ -16,7 +16,7 @@ pub struct Args {
 
 /// Exit 0 without findings, 1 with warnings, 2 when the rules cannot be used.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command talks to a person")]
-pub fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> ExitCode {
     match rulebook::load_all(&args.paths) {
         Ok(loaded) => {
             for warning in &loaded.warnings {

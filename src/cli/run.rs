@@ -12,14 +12,14 @@ use crate::telemetry::LogStream;
 
 /// Reads events from Kafka until it is told to stop.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration file.
     #[arg(long, default_value = "/etc/satpam/satpam.yaml")]
     config: PathBuf,
 }
 
 /// Runs the daemon. A stop by SIGTERM or SIGINT saves the state and ends with 0.
-pub fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> ExitCode {
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(error) => return complain(&error, Exit::Usage),

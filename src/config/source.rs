@@ -90,6 +90,7 @@ mod tests {
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(default, deny_unknown_fields)]
+    #[derive(Default)]
     struct Sample {
         broker: Inner,
         names: Vec<String>,
@@ -100,12 +101,6 @@ mod tests {
     struct Inner {
         port: u16,
         host: String,
-    }
-
-    impl Default for Sample {
-        fn default() -> Self {
-            Self { broker: Inner::default(), names: Vec::new() }
-        }
     }
 
     impl Default for Inner {

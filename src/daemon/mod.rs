@@ -37,6 +37,7 @@ pub enum DaemonError {
 }
 
 /// Runs until `stop` is cancelled or a stage fails: saves what it has, then returns.
+#[expect(clippy::too_many_lines, reason = "the stages in the order in which they are connected")]
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonError> {
     let telemetry = Telemetry::new()?;
     let registry = telemetry.registry();

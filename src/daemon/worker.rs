@@ -230,7 +230,6 @@ fn commit(shared: &Shared, id: ShardId, batch: &Batch) -> Result<(), WorkerFailu
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
 fn failure(error: impl std::error::Error) -> WorkerFailure {
     let mut text = error.to_string();
     let mut source = error.source();

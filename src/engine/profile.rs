@@ -45,12 +45,11 @@ impl Profile {
             }
         }
         let Some(actor) = root.get("actor") else { return };
-        if actor.get("role").and_then(Value::as_str) == Some("admin") {
-            if let Some(email) =
+        if actor.get("role").and_then(Value::as_str) == Some("admin")
+            && let Some(email) =
                 actor.get("email").and_then(Value::as_str).filter(|text| is_email(text))
-            {
-                self.learn_admin(email);
-            }
+        {
+            self.learn_admin(email);
         }
     }
 

@@ -169,9 +169,7 @@ impl Shard {
     /// Notes that a checkpoint is durable, and lets go of the accounts that were touched longest
     /// ago, down to `most`.
     pub fn checkpointed(&mut self, most: usize) {
-        for slot in self.accounts.values_mut() {
-            slot.is_dirty = false;
-        }
+        self.accounts.values_mut().for_each(|slot| slot.is_dirty = false);
         if self.accounts.len() <= most {
             return;
         }

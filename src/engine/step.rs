@@ -143,6 +143,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    #[expect(clippy::too_many_lines, reason = "the stages of one event, one after another")]
     fn event(
         &mut self,
         account: &mut Account,
@@ -218,7 +219,7 @@ impl Run<'_> {
         for rule in &all {
             *self.outcome.matches.entry(*rule).or_default() += 1;
         }
-        let mut matches: Vec<Match<'_>> = matched
+        let mut reported: Vec<Match<'_>> = matched
             .iter()
             .filter(|index| rules.reports(RuleIndex::Detection(**index)))
             .map(|index| Match {
@@ -226,14 +227,14 @@ impl Run<'_> {
                 evidence: evidence::of_detection(rules, *index, &subject),
             })
             .collect();
-        matches.extend(fired.iter().filter_map(|one| correlation_match(rules, one)));
+        reported.extend(fired.iter().filter_map(|one| correlation_match(rules, one)));
         let posture = Posture {
             two_factor_off: account.profile.two_factor == Some(false),
             outside_allowlist: outside_allowlist(account, event),
             network_new: seen.network_new,
             learning,
         };
-        let changes = self.record(account, event, &matches, posture, new_hosts);
+        let changes = self.record(account, event, &reported, posture, new_hosts);
         if !all.is_empty() || changes != Changes::default() {
             let risk = account.ledger.risk(account.last_seen, policy);
             observe(&Observed { event, matches: &all, risk, changes: &changes });

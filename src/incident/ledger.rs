@@ -208,10 +208,10 @@ impl Ledger {
 
     /// Counts what an actor of the open incident sends in events at which no rule matched.
     pub fn follow(&mut self, actor: Option<&Actor>, impact: &Impact) {
-        if let (Some(incident), Some(actor)) = (&mut self.incident, actor) {
-            if incident.actors.contains(actor) {
-                add_impact(&mut incident.impact, impact);
-            }
+        if let (Some(incident), Some(actor)) = (&mut self.incident, actor)
+            && incident.actors.contains(actor)
+        {
+            add_impact(&mut incident.impact, impact);
         }
     }
 

@@ -57,11 +57,10 @@ pub(super) async fn deliver(shared: &Arc<Shared>, entry: OutboxEntry, sink: Sink
         return;
     };
     match &step {
-        Step::Done(_) | Step::Accepted(_) => shared.answered(sink),
         Step::Failed { error: DeliverError::Unreachable { .. }, .. } => {
             shared.unreachable(sink, shared.now());
         }
-        Step::Failed { .. } => shared.answered(sink),
+        Step::Done(_) | Step::Accepted(_) | Step::Failed { .. } => shared.answered(sink),
         Step::Hold(_) | Step::Record(_) | Step::Refuse(_) | Step::Defer(_) | Step::Park(_) => {}
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -39,6 +39,7 @@ const ACTION_OUTCOMES: [&str; 5] = ["done", "held", "recorded", "parked", "refus
 
 impl Metrics {
     /// Registers everything at zero.
+    #[expect(clippy::too_many_lines, reason = "a list: one metric after another")]
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let metric = IntCounterVec::new(Opts::new(name, help), labels)?;

@@ -91,6 +91,9 @@ struct ReplyUser {
 
 /// Returns the bytes of a request: the same for the same plan. `templates` are the names that
 /// `block_template` is about.
+///
+/// # Panics
+/// Never: a request can be encoded.
 pub fn body(planned: &Planned, kind: ActionKind, templates: &[Arc<str>]) -> Vec<u8> {
     let users = match kind {
         ActionKind::ForcePasswordReset
@@ -247,8 +250,7 @@ async fn read(mut response: reqwest::Response, now: WallTime) -> Result<Answer, 
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_MAX => bytes.extend(chunk),
-            Ok(Some(_)) => break,
-            Ok(None) => break,
+            Ok(Some(_) | None) => break,
             // The action may have been done: the same key will tell.
             Err(error) => return Err(unreachable_platform(&error)),
         }

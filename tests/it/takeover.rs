@@ -92,7 +92,7 @@ fn event(
     time: &str,
     ip: &str,
     user: &str,
-    body: serde_json::Value,
+    body: &serde_json::Value,
 ) -> Vec<u8> {
     let mut event = serde_json::json!({
         "id": id, "type": kind, "time": time,
@@ -125,14 +125,14 @@ fn produce(brokers: &str, prefix: &str) {
             &time(9),
             office,
             "budi",
-            serde_json::json!({"login": {"result": "succeeded"}}),
+            &serde_json::json!({"login": {"result": "succeeded"}}),
         );
         kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
         let messages: Vec<Vec<u8>> = (0..5)
             .map(|n| {
                 let body = serde_json::json!({"message": {"id": format!("{day}-{n}"), "kind": "text",
                     "text": "Terima kasih, pesanan Anda sudah kami kirim hari ini.", "recipient": format!("62812000000{n}")}});
-                event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", body)
+                event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", &body)
             })
             .collect();
         let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
@@ -145,7 +145,7 @@ fn produce(brokers: &str, prefix: &str) {
         "2026-11-10T02:00:00+07:00",
         stranger,
         "budi",
-        serde_json::json!({"login": {"result": "succeeded", "new_device": true}}),
+        &serde_json::json!({"login": {"result": "succeeded", "new_device": true}}),
     );
     kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
     let template = event(
@@ -154,7 +154,7 @@ fn produce(brokers: &str, prefix: &str) {
         "2026-11-10T02:05:00+07:00",
         stranger,
         "budi",
-        serde_json::json!({"template": {"id": "t1", "name": "promo_123", "category": "UTILITY", "language": "id",
+        &serde_json::json!({"template": {"id": "t1", "name": "promo_123", "category": "UTILITY", "language": "id",
             "body": "Selamat! Anda terpilih sebagai pemenang undian gebyar BRI, hadiah ke-2 cek tunai Rp175 juta. PIN pemenang 25f4777. Klik http://bri-undian88.xyz/info"}}),
     );
     kafka::produce(brokers, &format!("{prefix}templates"), 0, &[&template]);
@@ -165,7 +165,7 @@ fn produce(brokers: &str, prefix: &str) {
             &format!("2026-11-10T02:{minute}:00+07:00"),
             stranger,
             "budi",
-            serde_json::json!({"broadcast": {"job_id": "j1", "name": "b", "template_name": "promo_123",
+            &serde_json::json!({"broadcast": {"job_id": "j1", "name": "b", "template_name": "promo_123",
                 "language": "id", "recipient_count": 990, "hide_variables": true}}),
         );
         kafka::produce(brokers, &format!("{prefix}broadcasts"), 0, &[&broadcast]);

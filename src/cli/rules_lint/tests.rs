@@ -1,3 +1,5 @@
+//! Tests of the output formats and of `--fix`.
+
 use std::path::Path;
 
 use super::*;

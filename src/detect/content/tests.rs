@@ -1,3 +1,5 @@
+//! Tests of the derived fields.
+
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;

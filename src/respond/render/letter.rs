@@ -97,7 +97,8 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+            let is_html = Path::new(name).extension().is_some_and(|ending| ending == "html");
+            if is_html { AutoEscape::Html } else { AutoEscape::None }
         });
         for (name, embedded) in EMBEDDED {
             let source = match folder.map(|folder| folder.join(name)) {
@@ -260,7 +261,7 @@ fn wrap(into: &mut String, first: &str, rest: &str, text: &str) {
         if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
             into.push_str(line.trim_end());
             into.push('\n');
-            line = rest.to_owned();
+            rest.clone_into(&mut line);
             empty = true;
         }
         if !empty {

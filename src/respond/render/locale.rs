@@ -88,10 +88,10 @@ pub fn span(language: Language, zone: &TimeZone, from: i64, to: i64) -> String {
     };
     let mut text = format!("{} {} {until} ", date(language, &start), clock(language, &start));
     if start.date() != end.date() {
-        text.push_str(&format!("{} ", date(language, &end)));
+        text.push_str(&date(language, &end));
+        text.push(' ');
     }
-    text.push_str(&format!("{} {}", clock(language, &end), place(&end)));
-    text
+    text + &format!("{} {}", clock(language, &end), place(&end))
 }
 
 fn zoned(zone: &TimeZone, millis: i64) -> jiff::ZonedDateTime {

@@ -47,6 +47,7 @@ impl Default for Brand {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the conditions of a mail template")]
 struct TenantContext<'a> {
     brand: &'a str,
     company: &'a str,

@@ -120,7 +120,7 @@ fn written(mail: &Mail) -> String {
 fn every_mail_to_tenants_reads_as_agreed() {
     use OutboxStatus::{Done, Held};
     let reset = ActionKind::ForcePasswordReset;
-    let cases: [(&str, TenantMail, Vec<(ActionKind, OutboxStatus)>); 7] = [
+    let cases: [(_, _, Vec<(ActionKind, OutboxStatus)>); 7] = [
         (
             "notice_acted",
             TenantMail::Notice,
