@@ -14,6 +14,7 @@ mod entry;
 mod envelope;
 mod error;
 mod incidents;
+mod indexed;
 mod inspect;
 mod layout;
 mod metrics;

@@ -1,16 +1,18 @@
 //! The outbox of all shards: what is due, and changes by comparison so that the engine, the
 //! responder and a person never overwrite each other.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::database::{Change, Database};
 use super::entry::{HoldReason, OutboxEntry, OutboxStatus};
 use super::error::StoreError;
 use super::incidents::PRUNE_MAX;
-use super::{UpdateError, envelope, layout};
+use super::indexed::{self, Indexed};
+use super::{UpdateError, layout};
 use crate::clock::WallTime;
-use crate::event::{AccountId, EventTime, ShardId};
+use crate::event::{AccountId, EventTime};
 use crate::incident::{IncidentId, OutboxId};
 
 /// Which entries to list.
@@ -20,6 +22,24 @@ pub struct OutboxFilter {
     pub statuses: Vec<OutboxStatus>,
     pub account: Option<AccountId>,
     pub incident: Option<IncidentId>,
+}
+
+impl Indexed for OutboxEntry {
+    fn key(id: Uuid) -> Vec<u8> {
+        layout::outbox(OutboxId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.planned.id.0
+    }
+
+    fn time(&self) -> EventTime {
+        self.planned.created
+    }
+
+    fn rows(&self) -> Vec<Vec<u8>> {
+        layout::outbox_index(self)
+    }
 }
 
 /// The outbox of all shards.
@@ -32,14 +52,14 @@ impl Outbox {
     /// Returns at most `limit` entries that are due, the longest waiting first. Settled entries
     /// cost nothing here.
     pub fn due(&self, now: WallTime, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<OutboxEntry> = Vec::new();
         for shard in self.database.shards()? {
             self.database.read(&layout::shard_tree(shard), |tree| {
                 let until = layout::after(layout::DUE, now);
                 for row in tree.range([layout::DUE].as_slice()..until.as_slice()).keys().take(limit)
                 {
                     if let Some((_, id)) = layout::timed_row(&row?) {
-                        entries.extend(read(tree, OutboxId(id))?);
+                        entries.extend(indexed::read(tree, id)?);
                     }
                 }
                 Ok(())
@@ -67,13 +87,7 @@ impl Outbox {
 
     /// Returns an entry, whatever shard it is in.
     pub fn get(&self, id: OutboxId) -> Result<Option<OutboxEntry>, StoreError> {
-        for shard in self.database.shards()? {
-            let found = self.database.read(&layout::shard_tree(shard), |tree| read(tree, id))?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
+        indexed::get(&self.database, id.0)
     }
 
     /// Inserts an entry if its id is not known; tells whether it was inserted.
@@ -96,20 +110,7 @@ impl Outbox {
         changed: &OutboxEntry,
     ) -> Result<(), UpdateError<OutboxEntry>> {
         assert_eq!(expected.planned, changed.planned, "the plan of an entry never changes");
-        let shard = changed.planned.shard;
-        let stored = self.database.change(&layout::shard_tree(shard), |tree, change| {
-            let stored = read(tree, changed.planned.id)?;
-            if stored.as_ref() == Some(expected) {
-                put(change, stored.as_ref(), changed);
-                return Ok(None);
-            }
-            Ok(Some(stored))
-        })?;
-        match stored {
-            None => Ok(()),
-            Some(None) => Err(UpdateError::Missing),
-            Some(Some(stored)) => Err(UpdateError::Changed(Box::new(stored))),
-        }
+        indexed::replace(&self.database, changed.planned.shard, expected, changed)
     }
 
     /// Returns at most `limit` entries, the latest planned first.
@@ -118,46 +119,18 @@ impl Outbox {
         filter: &OutboxFilter,
         limit: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        let mut prefixes: Vec<[u8; 2]> = if filter.statuses.is_empty() {
-            ALL_STATUSES.map(layout::outbox_by_status).to_vec()
+        let mut prefixes: Vec<Vec<u8>> = if filter.statuses.is_empty() {
+            ALL_STATUSES.iter().map(|status| layout::outbox_by_status(*status).to_vec()).collect()
         } else {
-            filter.statuses.iter().map(|status| layout::outbox_by_status(*status)).collect()
+            let statuses = filter.statuses.iter();
+            statuses.map(|status| layout::outbox_by_status(*status).to_vec()).collect()
         };
         prefixes.sort_unstable();
         prefixes.dedup();
-        let mut rows: Vec<(Reverse<EventTime>, OutboxId, ShardId)> = Vec::new();
-        let mut entries = Vec::new();
-        let narrow = filter.account.is_some() || filter.incident.is_some();
-        for shard in self.database.shards()? {
-            self.database.read(&layout::shard_tree(shard), |tree| {
-                for prefix in &prefixes {
-                    let mut taken = 0;
-                    for row in tree.scan_prefix(prefix).keys() {
-                        if taken == limit {
-                            break;
-                        }
-                        let Some((created, id)) = layout::newest_first_row(&row?) else { continue };
-                        if !narrow {
-                            rows.push((Reverse(created), OutboxId(id), shard));
-                            taken += 1;
-                        } else if let Some(entry) = read(tree, OutboxId(id))?
-                            && filter.accepts(&entry)
-                        {
-                            entries.push(entry);
-                            taken += 1;
-                        }
-                    }
-                }
-                Ok(())
-            })?;
-        }
-        rows.sort_unstable();
-        for (_, id, shard) in rows.into_iter().take(limit) {
-            entries.extend(self.database.read(&layout::shard_tree(shard), |tree| read(tree, id))?);
-        }
-        entries.sort_by_key(|entry| (Reverse(entry.planned.created), entry.planned.id));
-        entries.truncate(limit);
-        Ok(entries)
+        let accepts = |entry: &OutboxEntry| filter.accepts(entry);
+        let is_narrow = filter.account.is_some() || filter.incident.is_some();
+        let condition = is_narrow.then_some(&accepts as &dyn Fn(&OutboxEntry) -> bool);
+        indexed::newest(&self.database, &prefixes, condition, limit)
     }
 
     /// Forgets entries that were settled before `before`, at most a thousand of each shard; returns
@@ -171,11 +144,8 @@ impl Outbox {
                 let rows = tree.range([layout::SETTLED].as_slice()..until.as_slice()).keys();
                 for row in rows.take(PRUNE_MAX) {
                     let Some((_, id)) = layout::timed_row(&row?) else { continue };
-                    if let Some(entry) = read(tree, OutboxId(id))? {
-                        change.remove(&layout::outbox(entry.planned.id));
-                        for row in layout::outbox_index(&entry) {
-                            change.remove(&row);
-                        }
+                    if let Some(entry) = indexed::read::<OutboxEntry>(tree, id)? {
+                        indexed::remove(change, &entry);
                         forgotten += 1;
                     }
                 }
@@ -202,12 +172,6 @@ impl OutboxFilter {
     }
 }
 
-/// Reads an entry of one shard.
-pub(super) fn read(tree: &sled::Tree, id: OutboxId) -> Result<Option<OutboxEntry>, StoreError> {
-    let key = layout::outbox(id);
-    tree.get(&key)?.map(|value| envelope::decode(&key, &value)).transpose()
-}
-
 /// Writes an entry whose id is not stored yet; tells whether it was written.
 pub(super) fn put_if_absent(
     tree: &sled::Tree,
@@ -217,17 +181,6 @@ pub(super) fn put_if_absent(
     if tree.contains_key(layout::outbox(entry.planned.id))? {
         return Ok(false);
     }
-    put(change, None, entry);
+    indexed::put(change, None, entry);
     Ok(true)
-}
-
-fn put(change: &mut Change, stored: Option<&OutboxEntry>, entry: &OutboxEntry) {
-    for row in stored.map(layout::outbox_index).iter().flatten() {
-        change.remove(row);
-    }
-    let key = layout::outbox(entry.planned.id);
-    change.put(&key, envelope::encode(&key, entry));
-    for row in layout::outbox_index(entry) {
-        change.put(&row, Vec::new());
-    }
 }
