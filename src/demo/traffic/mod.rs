@@ -72,6 +72,14 @@ pub struct TrafficEvent {
     pub label: Option<AttackKind>,
 }
 
+/// The tenant of a planned attack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub account: AccountId,
+    /// `account.name` in its events.
+    pub name: String,
+}
+
 /// Hides the payload, as for real traffic.
 impl std::fmt::Debug for TrafficEvent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,6 +128,17 @@ impl Traffic {
             }
         }
         Self { seed: scenario.seed, end, tenants, next, sequence: 0 }
+    }
+
+    /// Lets one tenant of a size be attacked at `start`, whatever the scenario says: the first that
+    /// exists from the beginning. Returns nothing when there is none.
+    pub fn attack(&mut self, plan: &str, kind: AttackKind, start: EventTime) -> Option<Target> {
+        let (at, tenant) = self.tenants.iter_mut().enumerate().find(|(_, tenant)| {
+            tenant.plan.name == plan && tenant.attack.is_none() && tenant.first < start
+        })?;
+        tenant.become_target(kind, start);
+        self.next.push(Reverse((start, at, Stream::Attack)));
+        Some(Target { account: tenant.account.clone(), name: tenant.name() })
     }
 
     fn ordinary(&mut self, at: usize, time: EventTime, id: &str) -> TrafficEvent {
