@@ -130,15 +130,21 @@ impl Traffic {
         Self { seed: scenario.seed, end, tenants, next, sequence: 0 }
     }
 
-    /// Lets one tenant of a size be attacked at `start`, whatever the scenario says: the first that
-    /// exists from the beginning. Returns nothing when there is none.
+    /// Lets one tenant of a plan be attacked at `start`, whatever the scenario says: the first that
+    /// has existed for more than eight days by then. Returns nothing when there is none.
     pub fn attack(&mut self, plan: &str, kind: AttackKind, start: EventTime) -> Option<Target> {
         let (at, tenant) = self.tenants.iter_mut().enumerate().find(|(_, tenant)| {
-            tenant.plan.name == plan && tenant.attack.is_none() && tenant.first < start
+            let age = start.millis_since(tenant.first);
+            tenant.plan.name == plan && tenant.attack.is_none() && age > 8 * DAY
         })?;
         tenant.become_target(kind, start);
         self.next.push(Reverse((start, at, Stream::Attack)));
         Some(Target { account: tenant.account.clone(), name: tenant.name() })
+    }
+
+    /// Tells whether an attack has steps left, planned or under way.
+    pub fn has_attack(&self) -> bool {
+        self.next.iter().any(|Reverse((_, _, stream))| *stream == Stream::Attack)
     }
 
     fn ordinary(&mut self, at: usize, time: EventTime, id: &str) -> TrafficEvent {
