@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// How many tenants.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     accounts: u32,
     /// A folder of rules instead of the shipped ones.
     #[arg(long, value_name = "FOLDER")]

@@ -66,6 +66,7 @@ fn responses(places: &Places<'_>) -> respond::Settings {
         modes: Modes {
             force_password_reset: Mode::Auto,
             revoke_sessions: Mode::Auto,
+            block_template: Mode::Auto,
             ..Modes::default()
         },
         // In the demo's time, which runs fast.

@@ -29,9 +29,11 @@ const BURST: u32 = 100;
 /// No event for this long means that something is broken.
 const STALL: Duration = Duration::from_secs(60);
 /// How fast the demo's time goes while the intruder is at work and nothing is to be decided.
-const FAST: u32 = 300;
+const FAST: u32 = 600;
 /// How fast it goes while the daemon has something to decide, so that its own speed counts.
 const SLOW: u32 = 10;
+/// How fast it goes once the intruder is locked out: what is left of the plan only fails.
+const FASTER: u32 = 3_000;
 /// How long it goes slowly after each step.
 const SLOW_FOR: Duration = Duration::from_millis(1_000);
 /// How long after the attack mails and calls are waited for, and how long it must be quiet.
@@ -172,17 +174,22 @@ impl<'v> Story<'v> {
             while self.clock.time() < event.time {
                 if slow_until.is_some_and(|until| Instant::now() >= until) {
                     slow_until = None;
-                    self.clock.set_speed(FAST);
+                    let is_locked = self.platform.is_locked(&self.target.account);
+                    self.clock.set_speed(if is_locked { FASTER } else { FAST });
                 }
                 self.look().await?;
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             if event.label.is_some() {
-                // What was sent before is dealt with before: the order of topics is that of events.
-                self.drain().await?;
+                let is_locked = self.platform.is_locked(&self.target.account);
+                if !is_locked {
+                    self.clock.set_speed(SLOW);
+                    slow_until = Some(Instant::now() + SLOW_FOR);
+                    // What was sent before is dealt with before: the order of topics is that of
+                    // events.
+                    self.drain().await?;
+                }
                 self.intrude(&event).await?;
-                self.clock.set_speed(SLOW);
-                slow_until = Some(Instant::now() + SLOW_FOR);
             } else {
                 self.send(&event).await?;
             }

@@ -13,6 +13,7 @@ use super::verdict::{Check, Verdict};
 use super::view::{BAD, BOLD, DIM, GOOD, View, Voice, number, stamp};
 use crate::event::{AccountId, EventTime};
 use crate::incident::{Incident, Stage};
+use crate::rulebook::ActionKind;
 
 /// A step of the intruder, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,10 @@ pub(super) fn call(view: &mut View, call: &Call, delay: Option<Duration>) {
     let after = delay.map_or(String::new(), |delay| {
         format!("; {:.2} s after the event that decided", delay.as_secs_f64())
     });
-    view.more(&format!("{DIM}signature verified{after}; reason: {}{DIM:#}", call.reason));
+    view.more(&format!("{DIM}signature verified{after}{DIM:#}"));
+    if call.kind == ActionKind::ForcePasswordReset {
+        view.more(&format!("{DIM}reason given: {}{DIM:#}", call.reason));
+    }
 }
 
 /// Shows a mail to the attacked tenant whole, any other as one line.

@@ -122,7 +122,13 @@ impl Verdict {
                     None => "the platform was told to reset the passwords".to_owned(),
                 },
             ),
-            check(mails > 0, format!("the tenant was mailed ({mails} mails)")),
+            check(
+                mails > 0,
+                match mails {
+                    1 => "the tenant was mailed".to_owned(),
+                    _ => format!("the tenant was mailed ({mails} mails)"),
+                },
+            ),
             check(
                 reset.is_some() && share <= FAR,
                 format!(

@@ -131,15 +131,21 @@ impl Traffic {
     }
 
     /// Lets one tenant of a plan be attacked at `start`, whatever the scenario says: the first that
-    /// has existed for more than eight days by then. Returns nothing when there is none.
+    /// has existed for more than seven days by then. Returns nothing when there is none.
     pub fn attack(&mut self, plan: &str, kind: AttackKind, start: EventTime) -> Option<Target> {
         let (at, tenant) = self.tenants.iter_mut().enumerate().find(|(_, tenant)| {
             let age = start.millis_since(tenant.first);
-            tenant.plan.name == plan && tenant.attack.is_none() && age > 8 * DAY
+            tenant.plan.name == plan && tenant.attack.is_none() && age > 7 * DAY
         })?;
         tenant.become_target(kind, start);
         self.next.push(Reverse((start, at, Stream::Attack)));
         Some(Target { account: tenant.account.clone(), name: tenant.name() })
+    }
+
+    /// Leaves the tenants of a plan out, whatever the scenario says.
+    pub fn leave_out(&mut self, plan: &str) {
+        let tenants = &self.tenants;
+        self.next.retain(|Reverse((_, at, _))| tenants[*at].plan.name != plan);
     }
 
     /// Tells whether an attack has steps left, planned or under way.
