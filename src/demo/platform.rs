@@ -262,3 +262,86 @@ fn done(roles: &[String]) -> Json<Value> {
         .collect();
     Json(json!({"status": "done", "users": users}))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"a key of thirty-two bytes, known";
+
+    fn platform() -> Platform {
+        Platform::new(Arc::new(DemoClock::new(EventTime::from_millis(5_000_000))), KEY)
+    }
+
+    fn signed(id: &str, seconds: i64, body: &[u8], key: &[u8]) -> HeaderMap {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(format!("{id}.{seconds}.").as_bytes());
+        mac.update(body);
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("idempotency-key", id),
+            ("webhook-id", id),
+            ("webhook-timestamp", &seconds.to_string()),
+            ("webhook-signature", &signature),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn body(id: &str, kind: &str) -> Vec<u8> {
+        let users = json!({"roles": ["admin", "agent"]});
+        json!({"id": id, "kind": kind, "reason": "r", "users": users}).to_string().into_bytes()
+    }
+
+    async fn ask(platform: &Platform, headers: HeaderMap, body: Vec<u8>) -> StatusCode {
+        let path = Path("toko".to_owned());
+        request(State(platform.clone()), path, headers, body.into()).await.status()
+    }
+
+    #[tokio::test]
+    async fn only_what_is_signed_now_with_the_key_is_recorded_and_that_once() {
+        let platform = platform();
+        let reset = body("a", "force_password_reset");
+        let wrong_key = signed("a", 5_000, &reset, b"another key");
+        assert_eq!(ask(&platform, wrong_key, reset.clone()).await, StatusCode::UNAUTHORIZED);
+        let old = signed("a", 1_000, &reset, KEY);
+        assert_eq!(ask(&platform, old, reset.clone()).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(&platform, HeaderMap::new(), reset.clone()).await, StatusCode::UNAUTHORIZED);
+        let unknown = body("b", "make_coffee");
+        let headers = signed("b", 5_000, &unknown, KEY);
+        assert_eq!(ask(&platform, headers, unknown).await, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(!platform.is_locked(&AccountId::new("toko").unwrap()));
+
+        let right = signed("a", 5_000, &reset, KEY);
+        assert_eq!(ask(&platform, right.clone(), reset.clone()).await, StatusCode::OK);
+        assert_eq!(ask(&platform, right, reset).await, StatusCode::OK);
+        let other = body("a", "revoke_sessions");
+        let headers = signed("a", 5_000, &other, KEY);
+        assert_eq!(ask(&platform, headers, other).await, StatusCode::CONFLICT);
+        let calls = platform.calls_from(0);
+        assert_eq!(calls.len(), 1);
+        assert_eq!(
+            (calls[0].kind, calls[0].roles[0].as_str()),
+            (ActionKind::ForcePasswordReset, "admin")
+        );
+        assert!(platform.is_locked(&AccountId::new("toko").unwrap()));
+        assert_eq!(platform.refused(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_pause_stops_what_is_being_sent() {
+        let platform = platform();
+        let account = AccountId::new("toko").unwrap();
+        let now = EventTime::from_millis(5_000_000);
+        platform.begin_broadcast(&account, 1_000, now);
+        platform.clock.follow(now.plus_millis(2_000));
+        let pause = body("p", "pause_broadcasts");
+        assert_eq!(ask(&platform, signed("p", 5_000, &pause, KEY), pause).await, StatusCode::OK);
+        platform.clock.follow(now.plus_millis(60_000));
+        assert_eq!(platform.reached(&account), 2 * MESSAGES_PER_SECOND);
+        platform.begin_broadcast(&account, 1_000, now.plus_millis(61_000));
+        assert_eq!(platform.reached(&account), 2 * MESSAGES_PER_SECOND);
+    }
+}
