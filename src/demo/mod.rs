@@ -161,12 +161,13 @@ pub async fn run(
             () = stop.cancelled() => {}
         }
     }
-    drop(story);
+    // The broker is in the story: it outlives the daemon, which says goodbye to it.
     daemon_stop.cancel();
     match tokio::time::timeout(STOP_WITHIN, daemon).await {
         Ok(Ok(Err(error))) => return Err(error.into()),
         Ok(Ok(Ok(())) | Err(_)) | Err(_) => {}
     }
+    drop(story);
     told
 }
 

@@ -40,6 +40,8 @@ const SLOW_FOR: Duration = Duration::from_millis(1_000);
 const PATIENCE: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_millis(1_000);
 const DAY: i64 = 86_400_000;
+/// Longer than the platform takes for any broadcast of the intruder.
+const SENT_WITHIN_MILLIS: i64 = 10 * 60_000;
 
 /// What is there when the play begins.
 #[derive(Debug)]
@@ -237,6 +239,8 @@ impl<'v> Story<'v> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         self.clock.set_speed(0);
+        // What nobody has stopped by now is sent to its end.
+        self.clock.follow(self.clock.time().plus_millis(SENT_WITHIN_MILLIS));
         Ok(())
     }
 
@@ -296,23 +300,26 @@ impl<'v> Story<'v> {
         for mail in &news.mails {
             tell::mail(self.view, mail, &self.target.account);
         }
-        let text = self.figures();
-        self.view.status(&format!("{}  {text}", super::view::stamp(now)));
+        let [handled, sent] = [self.handled, self.sent].map(number);
+        self.view.status(&format!(
+            "{}  {handled} of {sent} events, {} a second ...",
+            super::view::stamp(now),
+            number(self.rate())
+        ));
         Ok(!(news.incidents.is_empty() && news.calls.is_empty() && news.mails.is_empty()))
     }
 
+    /// Events a second since the beginning.
+    fn rate(&self) -> u64 {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.handled.saturating_mul(1_000) / millis.max(1)
+    }
+
     fn figures(&self) -> String {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a rate for people"
-        )]
-        let rate = (self.handled as f64 / self.began.elapsed().as_secs_f64().max(0.001)) as u64;
         format!(
             "{:>9} events, {:>6} a second, {} incidents, {} mails, {} platform actions",
             number(self.handled),
-            number(rate),
+            number(self.rate()),
             self.watch.incidents.len(),
             self.watch.mails_seen.len(),
             self.watch.calls.len(),

@@ -125,7 +125,7 @@ impl Verdict {
             check(
                 mails > 0,
                 match mails {
-                    1 => "the tenant was mailed".to_owned(),
+                    0 | 1 => "the tenant was mailed".to_owned(),
                     _ => format!("the tenant was mailed ({mails} mails)"),
                 },
             ),

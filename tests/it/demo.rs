@@ -61,6 +61,7 @@ fn the_demo_catches_the_takeover_and_shows_incident_mail_and_reset() {
 fn without_the_rules_that_catch_it_the_demo_says_so_and_where_the_log_is() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
     for part in ["policy.yaml", "lists", "obfuscation"] {
         copy(&project_path("rules").join(part), &rules.join(part));
     }
