@@ -149,14 +149,14 @@ pub async fn run(
     let Ok(running) = running.await else { return Err(ended(daemon.await)) };
     let scene = Scene { clock, broker, platform, mails, running, target };
     let mut story = Story::new(scene, traffic, view);
-    let told = tokio::select! {
+    let mut told = tokio::select! {
         told = story.play(options.keep) => told,
         early = &mut daemon => return Err(ended(early)),
         () = stop.cancelled() => Err(DemoError::Stopped),
     };
     if let (Ok(_), true) = (&told, options.keep) {
         tokio::select! {
-            gone = story.go_on() => gone?,
+            gone = story.go_on() => if let Err(error) = gone { told = Err(error) },
             early = &mut daemon => return Err(ended(early)),
             () = stop.cancelled() => {}
         }
