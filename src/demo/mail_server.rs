@@ -20,7 +20,7 @@ const LINE_MAX: u64 = 2_000;
 const MAIL_MAX: usize = 1 << 20;
 const RECIPIENTS_MAX: usize = 100;
 const CONNECTIONS_MAX: usize = 32;
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// A mail as it came over the wire.
 #[derive(Clone, PartialEq, Eq)]

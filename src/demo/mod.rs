@@ -36,8 +36,7 @@ use broker::Broker;
 use clock::DemoClock;
 use platform::Platform;
 use story::{Scene, Story};
-use traffic::{AttackKind, Attacks, Scenario, Traffic};
-use view::number;
+use traffic::{AttackKind, Attacks, Scenario, Target, Traffic};
 
 /// What to play.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,32 +93,13 @@ pub async fn run(
     view: &mut View,
     stop: CancellationToken,
 ) -> Result<Verdict, DemoError> {
-    let rules = match &options.rules {
-        Some(rules) => rules.clone(),
-        None => {
-            let shipped = folder.join("rules");
-            rules::write(&shipped)?;
-            shipped
-        }
-    };
-    let scenario = Scenario {
-        seed: options.seed,
-        accounts: options.accounts,
-        start: START,
-        days: DAYS,
-        attacks: Attacks { share: 0.0, kinds: Vec::new() },
-    };
-    let mut traffic = Traffic::new(&scenario);
-    // One of them writes as much as fifty others: it would only make the demo long.
-    traffic.leave_out("enterprise");
-    let target = ["business", "starter", "free"]
-        .into_iter()
-        .find_map(|plan| traffic.attack(plan, AttackKind::Takeover, ATTACK))
-        .ok_or(DemoError::NoTarget)?;
-
+    let (traffic, target) = plan(options)?;
     let services = CancellationToken::new();
-    // Whatever way this function is left, the servers end.
+    // Whatever way this function is left, servers and daemon end.
     let _end_of_services = services.clone().drop_guard();
+    let daemon_stop = CancellationToken::new();
+    let _end_of_daemon = daemon_stop.clone().drop_guard();
+
     let clock = Arc::new(DemoClock::new(START));
     let broker = Broker::start()?;
     let (sender, mails) = mpsc::channel(MAILS_MAX);
@@ -128,25 +108,18 @@ pub async fn run(
     let platform_address = platform.serve(services.clone()).await?;
     let config = setup::config(&setup::Places {
         folder,
-        rules: &rules,
+        rules: &rules_of(options, folder)?,
         brokers: broker.address(),
         mail,
         platform: platform_address,
     });
-
     let (opened, running) = oneshot::channel();
-    let daemon_stop = CancellationToken::new();
-    let _end_of_daemon = daemon_stop.clone().drop_guard();
     let daemon_clock: Arc<dyn crate::clock::Clock> = Arc::<DemoClock>::clone(&clock);
     let mut daemon =
         tokio::spawn(daemon::run_inside(config, daemon_clock, opened, daemon_stop.clone()));
-    view.line(&format!(
-        "satpam demo: {} tenants, seed {}. Broker, traffic, mail server and platform are inside \
-         this process;\nthe daemon between them is the real one. Nothing leaves this machine.\n",
-        number(u64::from(options.accounts)),
-        options.seed
-    ));
+    tell::opening(view, options);
     let Ok(running) = running.await else { return Err(ended(daemon.await)) };
+
     let scene = Scene { clock, broker, platform, mails, running, target };
     let mut story = Story::new(scene, traffic, view);
     let mut told = tokio::select! {
@@ -154,7 +127,7 @@ pub async fn run(
         early = &mut daemon => return Err(ended(early)),
         () = stop.cancelled() => Err(DemoError::Stopped),
     };
-    if let (Ok(_), true) = (&told, options.keep) {
+    if told.is_ok() && options.keep {
         tokio::select! {
             gone = story.go_on() => if let Err(error) = gone { told = Err(error) },
             early = &mut daemon => return Err(ended(early)),
@@ -163,12 +136,38 @@ pub async fn run(
     }
     // The broker is in the story: it outlives the daemon, which says goodbye to it.
     daemon_stop.cancel();
-    match tokio::time::timeout(STOP_WITHIN, daemon).await {
-        Ok(Ok(Err(error))) => return Err(error.into()),
-        Ok(Ok(Ok(())) | Err(_)) | Err(_) => {}
+    if let Ok(Ok(Err(error))) = tokio::time::timeout(STOP_WITHIN, daemon).await {
+        return Err(error.into());
     }
     drop(story);
     told
+}
+
+/// Returns the traffic, and whom it will be about.
+fn plan(options: &Options) -> Result<(Traffic, Target), DemoError> {
+    let mut traffic = Traffic::new(&Scenario {
+        seed: options.seed,
+        accounts: options.accounts,
+        start: START,
+        days: DAYS,
+        attacks: Attacks { share: 0.0, kinds: Vec::new() },
+    });
+    // One of them writes as much as fifty others: it would only make the demo long.
+    traffic.leave_out("enterprise");
+    let target = ["business", "starter", "free"]
+        .into_iter()
+        .find_map(|plan| traffic.attack(plan, AttackKind::Takeover, ATTACK))
+        .ok_or(DemoError::NoTarget)?;
+    Ok((traffic, target))
+}
+
+fn rules_of(options: &Options, folder: &Path) -> std::io::Result<PathBuf> {
+    if let Some(rules) = &options.rules {
+        return Ok(rules.clone());
+    }
+    let shipped = folder.join("rules");
+    rules::write(&shipped)?;
+    Ok(shipped)
 }
 
 fn ended(ended: Result<Result<(), DaemonError>, tokio::task::JoinError>) -> DemoError {

@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Records sent between two looks at the clock.
 const BURST: u32 = 100;
 /// No event for this long means that something is broken.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 /// How fast the demo's time goes while the intruder is at work and nothing is to be decided.
 const FAST: u32 = 600;
 /// How fast it goes while the daemon has something to decide, so that its own speed counts.
@@ -35,10 +35,10 @@ const SLOW: u32 = 10;
 /// How fast it goes once the intruder is locked out: what is left of the plan only fails.
 const FASTER: u32 = 3_000;
 /// How long it goes slowly after each step.
-const SLOW_FOR: Duration = Duration::from_millis(1_000);
+const SLOW_FOR: Duration = Duration::from_secs(1);
 /// How long after the attack mails and calls are waited for, and how long it must be quiet.
 const PATIENCE: Duration = Duration::from_secs(30);
-const QUIET: Duration = Duration::from_millis(1_000);
+const QUIET: Duration = Duration::from_secs(1);
 const DAY: i64 = 86_400_000;
 /// Longer than the platform takes for any broadcast of the intruder.
 const SENT_WITHIN_MILLIS: i64 = 10 * 60_000;
@@ -103,7 +103,7 @@ impl<'v> Story<'v> {
         self.played.reached = self.platform.reached(&self.target.account);
         self.played.refused_calls = self.platform.refused();
         self.played.seconds = self.began.elapsed().as_secs_f64();
-        let verdict = Verdict::judge(&self.played, &self.watch);
+        let verdict = Verdict::judge(&self.played, &self.watch.seen);
         tell::verdict(self.view, &verdict);
         if keep {
             tell::goes_on(self.view, self.watch.address());
@@ -320,9 +320,9 @@ impl<'v> Story<'v> {
             "{:>9} events, {:>6} a second, {} incidents, {} mails, {} platform actions",
             number(self.handled),
             number(self.rate()),
-            self.watch.incidents.len(),
-            self.watch.mails_seen.len(),
-            self.watch.calls.len(),
+            self.watch.seen.incidents.len(),
+            self.watch.seen.mails.len(),
+            self.watch.seen.calls.len(),
         )
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Options;
 use super::letter;
 use super::mail_server::Received;
 use super::platform::Call;
 use super::traffic::{Target, TopicKind, TrafficEvent};
 use super::verdict::{Check, Verdict};
-use super::view::{BAD, BOLD, DIM, GOOD, View, Voice, number, stamp};
+use super::view::{BAD, BOLD, DIM, GOOD, View, Voice, number};
 use crate::event::{AccountId, EventTime};
 use crate::incident::{Incident, Stage};
 use crate::rulebook::ActionKind;
@@ -50,6 +51,15 @@ impl Step {
         };
         Self { text, recipients }
     }
+}
+
+pub(super) fn opening(view: &mut View, options: &Options) {
+    view.line(&format!(
+        "satpam demo: {} tenants, seed {}. Broker, traffic, mail server and platform are inside \
+         this process;\nthe daemon between them is the real one. Nothing leaves this machine.\n",
+        number(u64::from(options.accounts)),
+        options.seed
+    ));
 }
 
 pub(super) fn attack_begins(view: &mut View, time: EventTime, target: &Target) {
@@ -184,9 +194,4 @@ pub(super) fn goes_on(view: &mut View, address: SocketAddr) {
     view.line(
         "Ctrl-C ends it. With your own Kafka: satpam run --config satpam.yaml (see README.md).",
     );
-}
-
-/// Returns the time for a sentence.
-pub(super) fn at(time: EventTime) -> String {
-    stamp(time)
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::platform::Call;
 use super::tell;
 use super::traffic::Target;
-use super::view::number;
-use super::watch::Watch;
+use super::view::{number, stamp};
+use super::watch::Seen;
 use crate::event::AccountId;
 use crate::incident::Stage;
 use crate::rulebook::ActionKind;
@@ -76,87 +77,94 @@ impl Verdict {
         self.checks.iter().all(|check| check.holds)
     }
 
-    pub(super) fn judge(played: &Played, watch: &Watch) -> Self {
-        let Target { account, name } = &played.target;
-        let incident = watch
-            .incidents
-            .values()
-            .filter(|incident| incident.account == *account)
-            .max_by_key(|incident| (incident.stage, incident.id));
-        let reset = watch
+    pub(super) fn judge(played: &Played, seen: &Seen) -> Self {
+        let account = &played.target.account;
+        let reset = seen
             .calls
             .iter()
             .find(|call| call.account == *account && call.kind == ActionKind::ForcePasswordReset);
-        let is_admin_first =
-            reset.is_some_and(|call| call.roles.first().is_some_and(|role| role == "admin"));
-        let mails = watch.mails_seen.iter().filter(|mail| tell::is_for(mail, account)).count();
-        let acted_on: BTreeSet<&AccountId> = watch
-            .calls
-            .iter()
-            .filter(|call| call.account != *account)
-            .map(|call| &call.account)
-            .collect();
-        #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-        let share = played.reached as f64 / played.planned.max(1) as f64;
-        let check = |holds: bool, text: String| Check { holds, text };
+        let mails = seen.mails.iter().filter(|mail| tell::is_for(mail, account)).count();
+        let mailed = match mails {
+            0 | 1 => "the tenant was mailed".to_owned(),
+            _ => format!("the tenant was mailed ({mails} mails)"),
+        };
         let checks = vec![
-            check(
-                incident.is_some_and(|incident| incident.stage == Stage::Respond),
-                match incident {
-                    Some(incident) => format!(
-                        "{name} ({account}) has the incident {}: risk {:.0}, stage {}",
-                        incident.id.code(),
-                        incident.risk_peak,
-                        incident.stage.as_str()
-                    ),
-                    None => format!("{name} ({account}) has an incident"),
-                },
-            ),
-            check(
-                is_admin_first,
-                match reset {
-                    Some(reset) => format!(
-                        "the platform was told to reset the passwords, Admin first ({})",
-                        tell::at(reset.at)
-                    ),
-                    None => "the platform was told to reset the passwords".to_owned(),
-                },
-            ),
-            check(
-                mails > 0,
-                match mails {
-                    0 | 1 => "the tenant was mailed".to_owned(),
-                    _ => format!("the tenant was mailed ({mails} mails)"),
-                },
-            ),
-            check(
-                reset.is_some() && share <= FAR,
-                format!(
-                    "the broadcasts were stopped before they went far: {} of {} people reached, {} \
-                     before the first call",
-                    number(played.reached),
-                    number(played.planned),
-                    number(played.reached_before)
-                ),
-            ),
-            check(
-                acted_on.is_empty(),
-                if acted_on.is_empty() {
-                    "no other tenant was locked out or paused".to_owned()
-                } else {
-                    let names: Vec<&str> = acted_on.iter().map(|one| one.as_str()).collect();
-                    format!(
-                        "no other tenant was locked out or paused; acted on: {}",
-                        names.join(", ")
-                    )
-                },
-            ),
+            incident(played, seen),
+            reset_with_admin_first(reset),
+            Check { holds: mails > 0, text: mailed },
+            stopped_in_time(played, reset),
+            others_left_alone(account, &seen.calls),
         ];
-        Self { checks, remarks: remarks(played, watch) }
+        Self { checks, remarks: remarks(played, seen) }
     }
 }
 
-fn remarks(played: &Played, watch: &Watch) -> Vec<String> {
+fn incident(played: &Played, seen: &Seen) -> Check {
+    let Target { account, name } = &played.target;
+    let worst = seen
+        .incidents
+        .values()
+        .filter(|incident| incident.account == *account)
+        .max_by_key(|incident| (incident.stage, incident.id));
+    let Some(incident) = worst else {
+        return Check { holds: false, text: format!("{name} ({account}) has an incident") };
+    };
+    let text = format!(
+        "{name} ({account}) has the incident {}: risk {:.0}, stage {}",
+        incident.id.code(),
+        incident.risk_peak,
+        incident.stage.as_str()
+    );
+    Check { holds: incident.stage == Stage::Respond, text }
+}
+
+fn reset_with_admin_first(reset: Option<&Call>) -> Check {
+    let Some(reset) = reset else {
+        return Check {
+            holds: false,
+            text: "the platform was told to reset the passwords".to_owned(),
+        };
+    };
+    Check {
+        holds: reset.roles.first().is_some_and(|role| role == "admin"),
+        text: format!(
+            "the platform was told to reset the passwords, Admin first ({})",
+            stamp(reset.at)
+        ),
+    }
+}
+
+fn stopped_in_time(played: &Played, reset: Option<&Call>) -> Check {
+    #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+    let share = played.reached as f64 / played.planned.max(1) as f64;
+    Check {
+        holds: reset.is_some() && share <= FAR,
+        text: format!(
+            "the broadcasts were stopped before they went far: {} of {} people reached, {} before \
+             the first call",
+            number(played.reached),
+            number(played.planned),
+            number(played.reached_before)
+        ),
+    }
+}
+
+fn others_left_alone(account: &AccountId, calls: &[Call]) -> Check {
+    let others: BTreeSet<&str> = calls
+        .iter()
+        .filter(|call| call.account != *account)
+        .map(|call| call.account.as_str())
+        .collect();
+    let mut text = "no other tenant was locked out or paused".to_owned();
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().copied().collect();
+        text.push_str("; acted on: ");
+        text.push_str(&names.join(", "));
+    }
+    Check { holds: others.is_empty(), text }
+}
+
+fn remarks(played: &Played, seen: &Seen) -> Vec<String> {
     let mut remarks = Vec::new();
     #[expect(
         clippy::cast_possible_truncation,
@@ -181,7 +189,7 @@ fn remarks(played: &Played, watch: &Watch) -> Vec<String> {
         "{} of {} steps of the intruder were refused by the platform",
         played.prevented, played.steps
     ));
-    let others: Vec<_> = watch
+    let others: Vec<_> = seen
         .incidents
         .values()
         .filter(|incident| incident.account != played.target.account)
@@ -198,4 +206,106 @@ fn remarks(played: &Played, watch: &Watch) -> Vec<String> {
         remarks.push(format!("{} calls were refused by the platform", played.refused_calls));
     }
     remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::mail_server::Received;
+    use crate::event::EventTime;
+    use crate::incident::{Impact, Incident, IncidentId, IncidentState};
+
+    fn account(name: &str) -> AccountId {
+        AccountId::new(name).unwrap()
+    }
+
+    fn opened(stage: Stage) -> Incident {
+        let at = EventTime::from_millis(1);
+        let id = IncidentId::mint(&account("toko"), &crate::event::EventId::new("e").unwrap());
+        Incident {
+            id,
+            shard: crate::event::ShardId(0),
+            account: account("toko"),
+            account_name: None,
+            revision: 0,
+            stage,
+            opened: at,
+            last_match: at,
+            risk: 120.0,
+            risk_peak: 120.0,
+            contributions: Vec::new(),
+            actors: Vec::new(),
+            impact: Impact::default(),
+            language: None,
+            timezone: "Asia/Jakarta".into(),
+            two_factor: None,
+            contacts: Vec::new(),
+            rules_revision: "r".into(),
+            engine_version: "v".into(),
+            state: IncidentState::Open,
+        }
+    }
+
+    fn call(name: &str, kind: ActionKind, roles: &[&str]) -> Call {
+        Call {
+            account: account(name),
+            kind,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            reason: String::new(),
+            at: EventTime::from_millis(2),
+            arrived: Instant::now(),
+        }
+    }
+
+    fn mail(to: &str) -> Received {
+        let at = EventTime::from_millis(3);
+        Received { recipients: vec![to.to_owned()], message: Vec::new(), at }
+    }
+
+    fn caught() -> (Played, Seen) {
+        let target = Target { account: account("toko"), name: "Toko".to_owned() };
+        let played = Played { planned: 1_000, reached: 250, ..Played::new(target) };
+        let incident = opened(Stage::Respond);
+        let reset = call("toko", ActionKind::ForcePasswordReset, &["admin", "agent"]);
+        let seen = Seen {
+            incidents: [(incident.id, incident)].into(),
+            calls: vec![reset],
+            mails: vec![mail("a@toko.example")],
+        };
+        (played, seen)
+    }
+
+    type Spoil = fn(&mut Played, &mut Seen);
+
+    #[test]
+    fn everything_that_belongs_to_a_catch_is_asked_for() {
+        let (played, seen) = caught();
+        assert!(Verdict::judge(&played, &seen).is_caught());
+        let spoils: [(&str, Spoil); 6] = [
+            ("only a notice", |_, seen| {
+                let notice = opened(Stage::NotifyTenant);
+                seen.incidents.insert(notice.id, notice);
+            }),
+            ("agents first", |_, seen| seen.calls[0].roles.reverse()),
+            ("no reset", |_, seen| seen.calls[0].kind = ActionKind::PauseBroadcasts),
+            ("a mail to others only", |_, seen| seen.mails = vec![mail("ops@qiscus.example")]),
+            ("too late", |played, _| played.reached = 251),
+            ("another tenant", |_, seen| {
+                seen.calls.push(call("bank", ActionKind::PauseBroadcasts, &[]));
+            }),
+        ];
+        for (what, spoil) in spoils {
+            let (mut played, mut seen) = caught();
+            spoil(&mut played, &mut seen);
+            assert!(!Verdict::judge(&played, &seen).is_caught(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_is_acted_on_by_mistake_is_named() {
+        let (played, mut seen) = caught();
+        seen.calls.push(call("bank", ActionKind::RevokeSessions, &["admin"]));
+        let verdict = Verdict::judge(&played, &seen);
+        assert!(verdict.checks.iter().any(|check| !check.holds && check.text.ends_with(": bank")));
+    }
 }

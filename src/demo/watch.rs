@@ -24,25 +24,25 @@ pub(super) struct News {
     pub(super) mails: Vec<Received>,
 }
 
-/// Everything that was seen.
+/// Everything that was seen: each incident as it is now.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) incidents: BTreeMap<IncidentId, Incident>,
+    pub(super) calls: Vec<Call>,
+    pub(super) mails: Vec<Received>,
+}
+
+/// Who looks.
 #[derive(Debug)]
 pub(super) struct Watch {
     running: Running,
     mails: mpsc::Receiver<Received>,
-    pub(super) incidents: BTreeMap<IncidentId, Incident>,
-    pub(super) calls: Vec<Call>,
-    pub(super) mails_seen: Vec<Received>,
+    pub(super) seen: Seen,
 }
 
 impl Watch {
     pub(super) fn new(running: Running, mails: mpsc::Receiver<Received>) -> Self {
-        Self {
-            running,
-            mails,
-            incidents: BTreeMap::new(),
-            calls: Vec::new(),
-            mails_seen: Vec::new(),
-        }
+        Self { running, mails, seen: Seen::default() }
     }
 
     /// Looks again.
@@ -51,18 +51,18 @@ impl Watch {
             |store: &Store| store.incidents().list(&IncidentFilter::default(), INCIDENTS_MAX);
         let mut news = News::default();
         for incident in self.read(list).await? {
-            let before = self.incidents.get(&incident.id);
+            let before = self.seen.incidents.get(&incident.id);
             if before.is_none_or(|before| before.stage < incident.stage) {
                 news.incidents.push(incident.clone());
             }
-            self.incidents.insert(incident.id, incident);
+            self.seen.incidents.insert(incident.id, incident);
         }
         // Oldest first, as they happened.
         news.incidents.sort_by_key(|incident| (incident.last_match, incident.id));
-        news.calls = platform.calls_from(self.calls.len());
-        self.calls.extend_from_slice(&news.calls);
+        news.calls = platform.calls_from(self.seen.calls.len());
+        self.seen.calls.extend_from_slice(&news.calls);
         while let Ok(mail) = self.mails.try_recv() {
-            self.mails_seen.push(mail.clone());
+            self.seen.mails.push(mail.clone());
             news.mails.push(mail);
         }
         Ok(news)
