@@ -102,7 +102,6 @@ impl<'v> Story<'v> {
         self.played.events = self.handled;
         self.played.reached = self.platform.reached(&self.target.account);
         self.played.refused_calls = self.platform.refused();
-        self.played.seconds = self.began.elapsed().as_secs_f64();
         let verdict = Verdict::judge(&self.played, &self.watch.seen);
         tell::verdict(self.view, &verdict);
         if keep {
@@ -160,6 +159,7 @@ impl<'v> Story<'v> {
             self.send(&event).await?;
         }
         self.drain().await?;
+        self.played.history_rate = self.rate();
         let text = self.figures();
         self.view.tell(ATTACK, Voice::Demo, &text);
         Ok(())

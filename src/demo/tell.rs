@@ -14,6 +14,7 @@ use super::verdict::{Check, Verdict};
 use super::view::{BAD, BOLD, DIM, GOOD, View, Voice, number};
 use crate::event::{AccountId, EventTime};
 use crate::incident::{Incident, Stage};
+use crate::respond::render::mask;
 use crate::rulebook::ActionKind;
 
 /// A step of the intruder, for people.
@@ -40,7 +41,7 @@ impl Step {
                 "creates the template {} ({}): \"{}\"",
                 text("/template/name"),
                 text("/template/category"),
-                text("/template/body")
+                mask::quote(text("/template/body"))
             ),
             TopicKind::Broadcasts => format!(
                 "broadcasts {} to {} people",
@@ -113,6 +114,9 @@ pub(super) fn incident(view: &mut View, now: EventTime, incident: &Incident, is_
             contribution.level,
         ));
         for (field, value) in contribution.evidence.iter().take(4) {
+            // What an intruder wrote must not become a link on the screen.
+            let value =
+                if field.starts_with("content.") { mask::quote(value) } else { mask::clean(value) };
             view.more(&format!("{DIM}       {field} = {value}{DIM:#}"));
         }
     }

@@ -18,7 +18,7 @@ use crate::rulebook::ActionKind;
 const FAR: f64 = 0.25;
 
 /// What was played.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Played {
     pub(super) target: Target,
     /// Steps of the intruder, and those that the platform refused.
@@ -35,7 +35,8 @@ pub(super) struct Played {
     pub(super) decided: Option<Duration>,
     pub(super) refused_calls: u64,
     pub(super) events: u64,
-    pub(super) seconds: f64,
+    /// Events a second before the attack.
+    pub(super) history_rate: u64,
 }
 
 impl Played {
@@ -51,7 +52,7 @@ impl Played {
             decided: None,
             refused_calls: 0,
             events: 0,
-            seconds: 0.0,
+            history_rate: 0,
         }
     }
 }
@@ -165,20 +166,12 @@ fn others_left_alone(account: &AccountId, calls: &[Call]) -> Check {
 }
 
 fn remarks(played: &Played, seen: &Seen) -> Vec<String> {
-    let mut remarks = Vec::new();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a rate for people"
-    )]
-    let rate = (played.events as f64 / played.seconds.max(0.001)) as u64;
-    remarks.push(format!(
-        "{} events in {:.0} s ({} a second, the intruder's pauses included)",
+    let build = if cfg!(debug_assertions) { ", in a debug build" } else { "" };
+    let mut remarks = vec![format!(
+        "{} events; the history at {} a second{build}",
         number(played.events),
-        played.seconds,
-        number(rate)
-    ));
+        number(played.history_rate)
+    )];
     if let Some(delay) = played.decided {
         remarks.push(format!(
             "from the event that decided to the first call: {:.2} s",

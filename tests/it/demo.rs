@@ -48,8 +48,8 @@ fn the_demo_catches_the_takeover_and_shows_incident_mail_and_reset() {
     assert!(to.ends_with(&format!("@{account}.example")), "{to}");
     // Decoded, in the tenant's language, and without a link that could be followed.
     line(&shown, &["| YANG HARUS ANDA LAKUKAN SEKARANG"]);
-    let mail: String = shown.lines().filter(|line| line.starts_with("    | ")).collect();
-    assert!(mail.contains("hxxp") && !mail.contains("http://") && !mail.contains("https://"));
+    assert!(shown.contains("hxxp"), "{shown}");
+    assert!(!shown.contains("http://") && !shown.contains("https://"), "a live link:\n{shown}");
 
     line(&shown, &["yes", "before they went far"]);
     line(&shown, &["yes", "no other tenant was locked out or paused"]);
