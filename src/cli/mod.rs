@@ -3,7 +3,7 @@
 mod check;
 mod demo;
 mod eval;
-pub mod rules_lint;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ enum Verb {
     Check(check::Args),
     Demo(demo::Args),
     Eval(eval::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 
