@@ -1,7 +1,9 @@
 //! The command line: one file a verb.
 
 mod check;
+mod config;
 mod eval;
+mod health;
 pub mod rules_lint;
 mod run;
 
@@ -24,6 +26,8 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Eval(eval::Args),
+    Config(config::Args),
+    Health(health::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -49,6 +53,8 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Config(args) => config::run(&args),
+        Verb::Health(args) => health::run(&args),
     }
 }
 
