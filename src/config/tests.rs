@@ -74,11 +74,6 @@ fn contradictions_are_shown_at_their_setting_with_what_to_do() {
             "2 of 100",
         ),
         (
-            "respond: {budget: {share_of_accounts: .nan}}\n".to_owned(),
-            "respond.budget.share_of_accounts",
-            "",
-        ),
-        (
             "respond: {budget: {accounts_per_hour: 50}}\n".to_owned(),
             "respond.budget.accounts_per_hour",
             "accounts_per_day",

@@ -168,10 +168,17 @@ fn date(now: WallTime) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// Codes of a sign-in that failed (RFC 4954): permanent for the server, and not about any mail. The
+/// mails wait until someone has corrected the password.
+const SIGN_IN_FAILED: [u16; 4] = [530, 534, 535, 538];
+
 /// The refusal of one message is about the message; everything else is about the server.
 fn classify(error: &lettre::transport::smtp::Error) -> DeliverError {
     let text = super::chain(error);
-    if error.is_permanent() {
+    let code = error.status().map(u16::from);
+    if code.is_some_and(|code| SIGN_IN_FAILED.contains(&code)) {
+        DeliverError::Unreachable { reason: text, after: None }
+    } else if error.is_permanent() {
         DeliverError::Refused(text)
     } else if error.is_transient() {
         DeliverError::Later { reason: text, after: None }

@@ -5,7 +5,10 @@
 mod architecture;
 mod dependencies;
 mod deploy;
+mod docs_config;
 mod eval;
 mod kafka_ingest;
+mod mail_tls;
+mod openapi;
 mod support;
 mod takeover;
