@@ -86,7 +86,7 @@ pub fn start(
 /// Returns what [`start`] would refuse, with the section it is in. Nobody is asked.
 pub fn unusable(settings: &Settings) -> Vec<(&'static str, SetupError)> {
     let mut found = Vec::new();
-    if let Some(Err(error)) = settings.email.as_ref().map(email::Mailer::new) {
+    if let Some(Err(error)) = settings.email.as_ref().map(email::Mailer::check) {
         found.push(("respond.email", error));
     }
     if let Some(platform) = &settings.platform

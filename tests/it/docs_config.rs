@@ -32,7 +32,7 @@ fn entries() -> Vec<Entry> {
     for line in config::DEFAULT.lines() {
         let text = line.trim_start();
         let indent = line.len() - text.len();
-        if text.is_empty() {
+        if text.is_empty() || text == "#" {
             meaning.clear();
         } else if let Some(comment) = text.strip_prefix("# ") {
             meaning.push(comment);
@@ -58,10 +58,13 @@ fn entries() -> Vec<Entry> {
 fn with_every_setting() -> serde_json::Value {
     let text: String = config::DEFAULT
         .lines()
-        .filter(|line| !line.trim_start().starts_with("# "))
+        .filter(|line| !line.trim_start().starts_with("# ") && line.trim() != "#")
         .map(|line| line.replacen('#', "", 1) + "\n")
         .collect();
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    // `off` is a word, as for satpam itself.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(&text, options)
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// Compares a document with what it should be, or rewrites it.

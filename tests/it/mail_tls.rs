@@ -169,9 +169,11 @@ impl World {
 
     /// Asserts that the entry fails with an error of these words and stays due.
     async fn fails_with(&self, words: &[&str]) {
-        let entry = self.run_until(|entry| entry.last_error.is_some()).await;
-        let error = entry.last_error.as_deref().unwrap().to_lowercase();
-        assert!(words.iter().any(|word| error.contains(word)), "{error}");
+        let error =
+            |entry: &OutboxEntry| entry.last_error.as_deref().unwrap_or_default().to_lowercase();
+        let says = |entry: &OutboxEntry| words.iter().any(|word| error(entry).contains(word));
+        let entry = self.run_until(says).await;
+        let error = error(&entry);
         assert!(!error.contains("correct horse"), "{error}");
         assert_eq!(entry.status, OutboxStatus::Due, "{error}");
         assert!(self.taken().is_empty());
