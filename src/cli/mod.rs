@@ -4,7 +4,7 @@ mod check;
 mod config;
 mod eval;
 mod health;
-pub mod rules_lint;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -28,6 +28,7 @@ enum Verb {
     Eval(eval::Args),
     Config(config::Args),
     Health(health::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 

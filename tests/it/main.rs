@@ -10,5 +10,6 @@ mod eval;
 mod kafka_ingest;
 mod mail_tls;
 mod openapi;
+mod rules;
 mod support;
 mod takeover;
