@@ -180,7 +180,7 @@ struct Alternative<'a> {
     name: &'static str,
 }
 
-impl<'de, 'a> EnumAccess<'de> for Alternative<'a> {
+impl<'de> EnumAccess<'de> for Alternative<'_> {
     type Error = Error;
     type Variant = Self;
 

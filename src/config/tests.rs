@@ -45,6 +45,7 @@ fn a_value_that_cannot_be_read_is_shown_with_its_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn contradictions_are_shown_at_their_setting_with_what_to_do() {
     let email = "respond:\n  email: {host: mail.example, from: a@b.example";
     for (text, setting, part) in [
