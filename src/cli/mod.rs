@@ -2,7 +2,9 @@
 
 mod check;
 mod demo;
+mod config;
 mod eval;
+mod health;
 mod rules;
 mod run;
 
@@ -26,6 +28,8 @@ enum Verb {
     Check(check::Args),
     Demo(demo::Args),
     Eval(eval::Args),
+    Config(config::Args),
+    Health(health::Args),
     Rules(rules::Args),
 }
 
@@ -53,6 +57,8 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Config(args) => config::run(&args),
+        Verb::Health(args) => health::run(&args),
         Verb::Rules(args) => rules::run(&args),
     }
 }

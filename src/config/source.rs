@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::finding::Tree;
+
 /// Why the configuration cannot be used. The text names the place and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -16,8 +18,9 @@ pub enum ConfigError {
     /// The file with the environment over it.
     #[error("the environment variables {names} make the configuration invalid: {text}")]
     InvalidWithEnvironment { names: String, text: String },
-    #[error("{0}")]
-    Contradiction(String),
+    /// What each value says, together: the text holds a snippet for each finding.
+    #[error("the configuration file {} cannot be used\n{text}", path.display())]
+    Findings { path: PathBuf, text: String },
 }
 
 /// Environment variables of this form replace settings: `SATPAM__KAFKA__GROUP_ID` is
@@ -57,6 +60,12 @@ pub(super) fn parse<T: DeserializeOwned>(
             .join(", "),
         text: error.to_string(),
     })
+}
+
+/// Reads the keys of a text of YAML and where they stand.
+pub(super) fn tree(path: &Path, text: &str) -> Result<Tree, ConfigError> {
+    yaml(text)
+        .map_err(|error| ConfigError::Invalid { path: path.to_owned(), text: error.to_string() })
 }
 
 /// YAML 1.2's booleans only: `no` is a text, not false.

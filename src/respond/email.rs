@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransportBuilder, PoolConfig};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::render::{Mail, mask};
@@ -59,22 +59,16 @@ pub(super) enum Importance {
 }
 
 impl Mailer {
-    /// Prepares the connection; nothing is sent and nobody is asked yet.
+    /// Prepares the connection; nothing is sent and nobody is asked yet. Needs a running runtime, for
+    /// the pool of connections.
     pub(super) fn new(settings: &EmailSettings) -> Result<Self, SetupError> {
-        let mailbox = |text: &str| {
-            text.parse::<Mailbox>()
-                .map_err(|source| SetupError::Address { address: text.to_owned(), source })
-        };
-        let from = mailbox(&settings.from)?;
-        let envelope_from = match &settings.envelope_from {
-            Some(text) => mailbox(text)?.email,
-            None => from.email.clone(),
-        };
-        let reply_to = settings.reply_to.as_deref().map(mailbox).transpose()?;
-        for address in settings.staff.iter().chain(&settings.support) {
-            mailbox(address)?;
-        }
-        Ok(Self { transport: transport(settings)?, from, reply_to, envelope_from })
+        let Prepared { builder, from, reply_to, envelope_from } = Prepared::new(settings)?;
+        Ok(Self { transport: builder.build(), from, reply_to, envelope_from })
+    }
+
+    /// Returns why [`Mailer::new`] would fail. Needs no runtime.
+    pub(super) fn check(settings: &EmailSettings) -> Result<(), SetupError> {
+        Prepared::new(settings).map(|_| ())
     }
 
     /// Sends one mail to one recipient.
@@ -137,6 +131,33 @@ impl Mailer {
     }
 }
 
+/// A mailer before its connections.
+struct Prepared {
+    builder: AsyncSmtpTransportBuilder,
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    envelope_from: Address,
+}
+
+impl Prepared {
+    fn new(settings: &EmailSettings) -> Result<Self, SetupError> {
+        let mailbox = |text: &str| {
+            text.parse::<Mailbox>()
+                .map_err(|source| SetupError::Address { address: text.to_owned(), source })
+        };
+        let from = mailbox(&settings.from)?;
+        let envelope_from = match &settings.envelope_from {
+            Some(text) => mailbox(text)?.email,
+            None => from.email.clone(),
+        };
+        let reply_to = settings.reply_to.as_deref().map(mailbox).transpose()?;
+        for address in settings.staff.iter().chain(&settings.support) {
+            mailbox(address)?;
+        }
+        Ok(Self { builder: transport(settings)?, from, reply_to, envelope_from })
+    }
+}
+
 impl Thread {
     /// The id of this mail: a function of the entry, so that a second delivery is recognised.
     fn message_id(self, host: &str) -> String {
@@ -168,10 +189,17 @@ fn date(now: WallTime) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// Codes of a sign-in that failed (RFC 4954): permanent for the server, and not about any mail. The
+/// mails wait until someone has corrected the password.
+const SIGN_IN_FAILED: [u16; 4] = [530, 534, 535, 538];
+
 /// The refusal of one message is about the message; everything else is about the server.
 fn classify(error: &lettre::transport::smtp::Error) -> DeliverError {
     let text = super::chain(error);
-    if error.is_permanent() {
+    let code = error.status().map(u16::from);
+    if code.is_some_and(|code| SIGN_IN_FAILED.contains(&code)) {
+        DeliverError::Unreachable { reason: text, after: None }
+    } else if error.is_permanent() {
         DeliverError::Refused(text)
     } else if error.is_transient() {
         DeliverError::Later { reason: text, after: None }
@@ -180,7 +208,7 @@ fn classify(error: &lettre::transport::smtp::Error) -> DeliverError {
     }
 }
 
-fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, SetupError> {
+fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransportBuilder, SetupError> {
     let loopback = super::is_loopback(&settings.host);
     let tls = || -> Result<TlsParameters, SetupError> {
         let mut builder = TlsParameters::builder(settings.host.clone());
@@ -205,5 +233,5 @@ fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransport<Tokio1Execut
     if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
         builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
     }
-    Ok(builder.build())
+    Ok(builder)
 }

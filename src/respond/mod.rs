@@ -83,6 +83,20 @@ pub fn start(
     Ok(Responder { task: tokio::spawn(worker::run(shared, cancel)), operator })
 }
 
+/// Returns what [`start`] would refuse, with the section it is in. Nobody is asked.
+pub fn unusable(settings: &Settings) -> Vec<(&'static str, SetupError)> {
+    let mut found = Vec::new();
+    if let Some(Err(error)) = settings.email.as_ref().map(email::Mailer::check) {
+        found.push(("respond.email", error));
+    }
+    if let Some(platform) = &settings.platform
+        && let Err(error) = platform::check(platform)
+    {
+        found.push(("respond.platform", error));
+    }
+    found
+}
+
 /// The lane of an entry: each has its own bound, so that none waits for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sink {

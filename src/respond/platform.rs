@@ -131,39 +131,8 @@ pub fn body(planned: &Planned, kind: ActionKind, templates: &[Arc<str>]) -> Vec<
 impl Platform {
     /// Prepares the client; nobody is asked yet.
     pub(super) fn new(settings: &PlatformSettings, metrics: Metrics) -> Result<Self, SetupError> {
-        let mut base: reqwest::Url = settings
-            .base_url
-            .parse()
-            .map_err(|_| SetupError::BaseUrl(settings.base_url.clone()))?;
-        let secure = base.scheme() == "https";
-        let local = base.scheme() == "http" && base.host_str().is_some_and(super::is_loopback);
-        if !(secure || local) || base.cannot_be_a_base() {
-            return Err(SetupError::BaseUrl(settings.base_url.clone()));
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        // A second provider is refused; that one is set is all that matters.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .timeout(settings.timeout.to_std())
-            .connect_timeout(settings.timeout.to_std().min(std::time::Duration::from_secs(5)))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("satpam/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &settings.ca_file {
-            let pem = super::read_file(path)?;
-            let certificate =
-                reqwest::Certificate::from_pem(&pem).map_err(SetupError::HttpClient)?;
-            builder = builder.tls_certs_merge([certificate]);
-        }
-        Ok(Self {
-            client: builder.build().map_err(SetupError::HttpClient)?,
-            base,
-            key: SigningKey::new(&settings.signing_secret)?,
-            bearer: settings.bearer_token.clone(),
-            metrics,
-        })
+        let (client, base, key) = prepare(settings)?;
+        Ok(Self { client, base, key, bearer: settings.bearer_token.clone(), metrics })
     }
 
     /// Asks for the action.
@@ -240,6 +209,41 @@ impl Platform {
         let response = answered.map_err(|error| unreachable_platform(&error))?;
         read(response, now).await
     }
+}
+
+/// Returns why a client cannot be made of these settings.
+pub(super) fn check(settings: &PlatformSettings) -> Result<(), SetupError> {
+    prepare(settings).map(|_| ())
+}
+
+fn prepare(
+    settings: &PlatformSettings,
+) -> Result<(reqwest::Client, reqwest::Url, SigningKey), SetupError> {
+    let mut base: reqwest::Url =
+        settings.base_url.parse().map_err(|_| SetupError::BaseUrl(settings.base_url.clone()))?;
+    let secure = base.scheme() == "https";
+    let local = base.scheme() == "http" && base.host_str().is_some_and(super::is_loopback);
+    if !(secure || local) || base.cannot_be_a_base() {
+        return Err(SetupError::BaseUrl(settings.base_url.clone()));
+    }
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    // A second provider is refused; that one is set is all that matters.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .timeout(settings.timeout.to_std())
+        .connect_timeout(settings.timeout.to_std().min(std::time::Duration::from_secs(5)))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("satpam/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = &settings.ca_file {
+        let pem = super::read_file(path)?;
+        let certificate = reqwest::Certificate::from_pem(&pem).map_err(SetupError::HttpClient)?;
+        builder = builder.tls_certs_merge([certificate]);
+    }
+    let client = builder.build().map_err(SetupError::HttpClient)?;
+    Ok((client, base, SigningKey::new(&settings.signing_secret)?))
 }
 
 /// Turns an HTTP answer into ours.

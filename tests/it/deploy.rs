@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 use syn::visit::{self, Visit};
 
+use crate::support::kafka::poll_until;
+use crate::support::process::{Running, free_port, http_get};
 use crate::support::{needs_outside_component, project_path, read, run_tool, rust_files};
 
 const ALERTS: &str = "deploy/prometheus/satpam.rules.yml";
@@ -90,7 +93,7 @@ impl<'ast> Visit<'ast> for Literals {
     }
 }
 
-fn source_literals() -> BTreeSet<String> {
+pub(crate) fn source_literals() -> BTreeSet<String> {
     let mut literals = Literals::default();
     for file in rust_files("src") {
         literals.visit_file(&syn::parse_file(&read(&file)).unwrap());
@@ -367,4 +370,140 @@ fn the_image_is_small_unprivileged_and_copies_what_exists() {
             assert!(project_path(source).exists(), "{source} is copied and does not exist");
         }
     }
+}
+
+/// Prometheus's rules with every wait and window of seconds, so that a test need not wait.
+fn hasty(rules: &str) -> String {
+    let mut text = String::new();
+    for line in rules.lines() {
+        let line = if line.trim_start().starts_with("for: ") {
+            format!("{}for: 1s", &line[..line.len() - line.trim_start().len()])
+        } else {
+            ["[5m]", "[10m]", "[15m]", "[30m]", "[1h]"]
+                .iter()
+                .fold(line.to_owned(), |line, window| line.replace(window, "[5s]"))
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn json_of(port: u16, path: &str) -> Option<Value> {
+    serde_json::from_str(&http_get(port, path)?).ok()
+}
+
+fn start_tool(program: &str, arguments: &[String], log: &std::path::Path) -> Running {
+    let log = fs::File::create(log).unwrap();
+    let child = Command::new(program)
+        .args(arguments)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}; ./run setup --tests installs it"));
+    Running(child)
+}
+
+/// Writes what the three programs read, all on loopback, and returns nothing else.
+fn write_monitoring(folder: &std::path::Path, satpam: u16, alertmanager: u16) {
+    let config = format!(
+        "rules: {}\nstore: {{path: {}}}\nkafka: {{brokers: '127.0.0.1:1', start: latest}}\n\
+         telemetry: {{listen: '127.0.0.1:{satpam}'}}\n",
+        project_path("rules").display(),
+        folder.join("state").display(),
+    );
+    fs::write(folder.join("satpam.yaml"), config).unwrap();
+    fs::write(folder.join("satpam.rules.yml"), hasty(&read(ALERTS))).unwrap();
+    let scrape = read("deploy/prometheus/prometheus.yml")
+        .replace("15s", "500ms")
+        .replace("satpam:9464", &format!("127.0.0.1:{satpam}"))
+        .replace("alertmanager:9093", &format!("127.0.0.1:{alertmanager}"));
+    fs::write(folder.join("prometheus.yml"), scrape).unwrap();
+    fs::write(folder.join("alertmanager.yml"), read("deploy/alertmanager/alertmanager.yml"))
+        .unwrap();
+}
+
+#[test]
+fn prometheus_scrapes_the_daemon_and_alertmanager_hears_that_no_events_come() {
+    if !needs_outside_component() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (satpam, prometheus, alertmanager) = (free_port(), free_port(), free_port());
+    write_monitoring(folder.path(), satpam, alertmanager);
+    let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
+    // No broker answers: the daemon is up and has nothing to process.
+    let _daemon = start_tool(
+        env!("CARGO_BIN_EXE_satpam"),
+        &["run".to_owned(), flag("config", &at("satpam.yaml").display())],
+        &at("satpam.log"),
+    );
+    let _alertmanager = start_tool(
+        "prometheus-alertmanager",
+        &[
+            flag("config.file", &at("alertmanager.yml").display()),
+            flag("web.listen-address", &format!("127.0.0.1:{alertmanager}")),
+            flag("cluster.listen-address", &""),
+            flag("storage.path", &at("alerts").display()),
+        ],
+        &at("alertmanager.log"),
+    );
+    let _prometheus = start_tool(
+        "prometheus",
+        &[
+            flag("config.file", &at("prometheus.yml").display()),
+            flag("web.listen-address", &format!("127.0.0.1:{prometheus}")),
+            flag("storage.tsdb.path", &at("series").display()),
+        ],
+        &at("prometheus.log"),
+    );
+
+    let target = poll_until("the daemon as a target that is up", || {
+        let targets = json_of(prometheus, "/api/v1/targets")?;
+        list(&targets["data"]["activeTargets"]).iter().find(|one| one["health"] == "up").cloned()
+    });
+    assert_eq!(target["labels"]["job"], "satpam");
+    let rules = json_of(prometheus, "/api/v1/rules").unwrap();
+    let loaded: BTreeSet<&str> = list(&rules["data"]["groups"])
+        .iter()
+        .flat_map(|group| list(&group["rules"]))
+        .map(|rule| text(&rule["name"]))
+        .collect();
+    for rule in alert_rules() {
+        assert!(loaded.contains(text(&rule["alert"])), "{loaded:?}");
+    }
+    let version = json_of(prometheus, "/api/v1/query?query=satpam_build_info").unwrap();
+    let version = &version["data"]["result"][0]["metric"]["version"];
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+
+    let alert = poll_until("the alert in Alertmanager", || {
+        let alerts = json_of(alertmanager, "/api/v2/alerts")?;
+        let is_it = |one: &&Value| one["labels"]["alertname"] == "SatpamNoEventsProcessed";
+        list(&alerts).iter().find(is_it).cloned()
+    });
+    assert_eq!(alert["labels"]["severity"], "critical");
+    assert_eq!(alert["receivers"][0]["name"], "monitoring");
+
+    // The image's health check sees the same daemon: up, and not ready.
+    let health = Command::new(env!("CARGO_BIN_EXE_satpam"))
+        .args(["health", "--config"])
+        .arg(at("satpam.yaml"))
+        .output()
+        .unwrap();
+    assert_eq!(health.status.code(), Some(1), "{health:?}");
+    let said = String::from_utf8_lossy(&health.stdout).into_owned();
+    assert!(said.contains("assignment_received"), "{said}");
+}
+
+#[test]
+fn the_configurations_that_are_delivered_can_be_used() {
+    for file in ["deploy/default.yaml", "deploy/satpam.compose.yaml"] {
+        run_tool(env!("CARGO_BIN_EXE_satpam"), &["config", "check", file]);
+    }
+    let printed = run_tool(env!("CARGO_BIN_EXE_satpam"), &["config", "default"]);
+    assert_eq!(printed, read("deploy/default.yaml"));
+    let health = &yaml("deploy/compose.yaml")["services"]["satpam"]["healthcheck"]["test"];
+    let command: Vec<&str> = list(health).iter().map(text).collect();
+    assert_eq!(command, ["CMD", "/usr/bin/satpam", "health"]);
 }
