@@ -6,6 +6,7 @@ mod architecture;
 mod crash;
 mod dependencies;
 mod deploy;
+mod eval;
 mod kafka_ingest;
 mod support;
 mod takeover;
