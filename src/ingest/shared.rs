@@ -114,10 +114,12 @@ impl Shared {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that partitions were assigned anew or went: the client fetches them again.
-    pub(super) fn forget_pauses(&self, keys: &[PartitionKey]) {
-        self.paused().retain(|key| !keys.contains(key));
+    /// Forgets the pauses of partitions that go or start again; returns those that were paused.
+    pub(super) fn forget_pauses(&self, keys: &[PartitionKey]) -> Vec<PartitionKey> {
+        let mut paused = self.paused();
+        let forgotten = keys.iter().copied().filter(|key| paused.remove(key)).collect();
         self.pauses_changed.store(true, Ordering::Release);
+        forgotten
     }
 
     /// Returns the partitions that some worker does not want to be read on.
