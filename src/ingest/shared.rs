@@ -157,10 +157,17 @@ impl Shared {
     pub(super) fn observe(&self) {
         let partitions = self.partitions();
         let mut count = 0;
+        let mut by_topic: BTreeMap<&str, i64> =
+            self.topics.iter().map(|topic| (topic.name.as_str(), 0)).collect();
         for ((shard, topic), progress) in partitions.iter() {
-            let labels = [self.topic_name(topic), &shard.to_string()];
-            self.metrics.lag.with_label_values(&labels).set(progress.lag());
+            let name = self.topic_name(topic);
+            let lag = progress.lag();
+            self.metrics.lag.with_label_values(&[name, &shard.to_string()]).set(lag);
+            *by_topic.entry(name).or_default() += lag;
             count += 1;
+        }
+        for (topic, lag) in by_topic {
+            self.metrics.topic_lag.with_label_values(&[topic]).set(lag);
         }
         self.metrics.assigned_partitions.set(count);
     }
