@@ -41,7 +41,10 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Returns the offsets of a shard as Kafka knows them.
-    pub(super) fn resume(&self, shard: ShardId) -> Result<BTreeMap<TopicIndex, Offset>, StoreError> {
+    pub(super) fn resume(
+        &self,
+        shard: ShardId,
+    ) -> Result<BTreeMap<TopicIndex, Offset>, StoreError> {
         let stored = self.store.shard(shard).resume_offsets()?;
         let kafka = |(topic, offset)| (topic, generation::kafka(offset));
         Ok(stored.into_iter().map(kafka).collect())
@@ -289,12 +292,7 @@ fn save_effects(
 }
 
 /// Makes a batch durable, however long the disk refuses.
-fn commit(
-    shared: &Shared,
-    id: ShardId,
-    batch: &Batch,
-    pulse: &Pulse,
-) -> Result<(), WorkerFailure> {
+fn commit(shared: &Shared, id: ShardId, batch: &Batch, pulse: &Pulse) -> Result<(), WorkerFailure> {
     let store = shared.store.shard(id);
     let committed = shared.patience.wait(pulse, || store.commit(batch)).map_err(failure)?;
     for incident in &committed.kept_incidents {
