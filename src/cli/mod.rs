@@ -1,8 +1,8 @@
 //! The command line: one file a verb.
 
 mod check;
-mod demo;
 mod config;
+mod demo;
 mod eval;
 mod health;
 mod rules;

@@ -23,7 +23,7 @@ use super::progress::{PartitionKey, start_offset};
 use super::queue::Command;
 use super::shared::{Shared, by_shard};
 use super::{Backlog, IngestError, Kept, Readiness, Start, StartedAt};
-use crate::event::{Offset, ShardId, TopicIndex};
+use crate::event::{Offset, ShardId};
 
 /// At most this long for one partition's offsets.
 const WATERMARK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +36,8 @@ pub(super) type IngestConsumer = BaseConsumer<Context>;
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        let mut read_to_end = Vec::new();
+        let paused = self.0.paused().clone();
         let mut partitions = self.0.partitions();
         for topic in &self.0.topics {
             let Some(figures) = statistics.topics.get(&topic.name) else { continue };
@@ -46,10 +48,30 @@ impl ClientContext for Context {
                     let key = (ShardId(partition.partition), topic.index);
                     partitions.end(key, Offset(partition.hi_offset));
                 }
+                // Behind the last stable offset lie records of open transactions.
+                let last = if partition.ls_offset >= 0 {
+                    partition.hi_offset.min(partition.ls_offset)
+                } else {
+                    partition.hi_offset
+                };
+                let key = (ShardId(partition.partition), topic.index);
+                // What was fetched of a paused partition was thrown away again.
+                let is_quiet = partition.hi_offset >= 0
+                    && partition.next_offset >= last
+                    && partition.fetchq_cnt == 0
+                    && !paused.contains(&key);
+                if partitions.looked(key, is_quiet) {
+                    read_to_end.push(key);
+                }
             }
         }
         let assigned = !partitions.is_empty();
         drop(partitions);
+        for (shard, topic) in read_to_end {
+            let worker = self.0.worker_of(shard);
+            self.0.flush_pending(worker);
+            self.0.queues[worker].push_command(Command::ReadToEnd { shard, topic });
+        }
         self.0.observe();
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
         self.0.set_readiness(match (up, assigned) {
@@ -105,10 +127,31 @@ impl Context {
         let shared = &self.0;
         shared.metrics.rebalances.with_label_values(&["assigned"]).inc();
         let keys = self.keys(list);
+        let target = self.start(consumer, &keys);
+        let incremental = is_incremental(consumer);
+        let result = if incremental {
+            consumer.incremental_assign(&target)
+        } else {
+            consumer.assign(&target)
+        };
+        info!(partitions = target.count(), incremental, "partitions assigned");
+        if let Err(error) = result {
+            shared.fail(IngestError::Assignment(error));
+        }
+        shared.forget_pauses(&keys);
+        shared.observe();
+        if !shared.partitions().is_empty() {
+            shared.set_readiness(Readiness::Consuming);
+        }
+    }
+
+    /// Tells the workers of shards that come, and returns the offsets to start from.
+    fn start(&self, consumer: &IngestConsumer, keys: &[PartitionKey]) -> TopicPartitionList {
+        let shared = &self.0;
         let deadline = Instant::now() + shared.settings.rebalance_timeout.to_std();
         let mut target = TopicPartitionList::new();
         let mut commands = Vec::new();
-        for (shard, topics) in by_shard(&keys) {
+        for (shard, topics) in by_shard(keys) {
             let stored = match (shared.resume)(shard) {
                 Ok(stored) => stored,
                 Err(failure) => {
@@ -135,20 +178,7 @@ impl Context {
             let queue = &shared.queues[shared.worker_of(shard)];
             queue.push_command(Command::Assigned { shard, backlog });
         }
-        let incremental = is_incremental(consumer);
-        let result = if incremental {
-            consumer.incremental_assign(&target)
-        } else {
-            consumer.assign(&target)
-        };
-        info!(partitions = target.count(), incremental, "partitions assigned");
-        if let Err(error) = result {
-            shared.fail(IngestError::Assignment(error));
-        }
-        shared.observe();
-        if !shared.partitions().is_empty() {
-            shared.set_readiness(Readiness::Consuming);
-        }
+        target
     }
 
     fn revoke(&self, consumer: &IngestConsumer, list: &TopicPartitionList) {
@@ -170,6 +200,7 @@ impl Context {
             shared.partitions().revoke(*key);
             shared.forget_figures(*key);
         }
+        end_pauses(shared, consumer, &keys);
         let result = if is_incremental(consumer) {
             consumer.incremental_unassign(list)
         } else {
@@ -178,7 +209,7 @@ impl Context {
         if let Err(error) = result {
             error!(%error, "the assignment could not be given up");
         }
-        self.keep_other_topics(&shards);
+        self.keep_other_topics(consumer, &shards);
         shared.observe();
     }
 
@@ -208,23 +239,28 @@ impl Context {
         true
     }
 
-    /// A shard whose other topics stay here (only some of its partitions moved) goes on with them.
-    fn keep_other_topics(&self, shards: &[ShardId]) {
-        for shard in shards {
-            let backlog: BTreeMap<TopicIndex, Backlog> = self
-                .0
-                .partitions()
-                .of_shard(*shard)
-                .map(|(topic, progress)| {
-                    let resume = progress.delivered;
-                    let end = progress.end.unwrap_or(resume).max(resume);
-                    (topic, Backlog { resume, end, started_at: StartedAt::Stored })
-                })
-                .collect();
-            if !backlog.is_empty() {
-                let queue = &self.0.queues[self.0.worker_of(*shard)];
-                queue.push_command(Command::Assigned { shard: *shard, backlog });
-            }
+    /// A shard whose other topics stay here (only some of its partitions moved) goes on with them,
+    /// from where the store says: what waited in the worker went with the shard's state.
+    fn keep_other_topics(&self, consumer: &IngestConsumer, shards: &[ShardId]) {
+        let keys: Vec<PartitionKey> = {
+            let partitions = self.0.partitions();
+            let of_shard = |shard: &ShardId| {
+                let shard = *shard;
+                partitions.of_shard(shard).map(move |(topic, _)| (shard, topic)).collect::<Vec<_>>()
+            };
+            shards.iter().flat_map(of_shard).collect()
+        };
+        // The eager protocol takes everything at once, so something stays with the other one only.
+        if keys.is_empty() || !is_incremental(consumer) {
+            return;
+        }
+        let target = self.start(consumer, &keys);
+        end_pauses(&self.0, consumer, &keys);
+        let result = consumer
+            .incremental_unassign(&target)
+            .and_then(|()| consumer.incremental_assign(&target));
+        if let Err(error) = result {
+            self.0.fail(IngestError::Assignment(error));
         }
     }
 
@@ -236,6 +272,21 @@ impl Context {
                 Some((ShardId(element.partition()), topic))
             })
             .collect()
+    }
+}
+
+/// Ends the pauses of partitions that are about to go or to start again. Only of those that are
+/// paused: a resumption throws away what was fetched, and does not fetch it again where there was
+/// no pause.
+pub(super) fn end_pauses(shared: &Shared, consumer: &IngestConsumer, keys: &[PartitionKey]) {
+    let mut list = TopicPartitionList::new();
+    for (shard, topic) in shared.forget_pauses(keys) {
+        list.add_partition(shared.topic_name(topic), shard.0);
+    }
+    if list.count() > 0
+        && let Err(error) = consumer.resume(&list)
+    {
+        warn!(%error, "partitions could not be resumed");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use satpam::clock::SystemClock;
 use satpam::event::{AccountId, EventId, EventTime, ShardId, TimeSpan};
@@ -12,6 +13,7 @@ use satpam::incident::{
 use satpam::respond::{self, EmailSettings, Figures, RetrySettings, Settings, TlsMode};
 use satpam::secret::Secret;
 use satpam::store::{self, Batch, OutboxEntry, OutboxStatus, Store};
+use satpam::telemetry::Liveness;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::kafka::poll_until;
@@ -150,6 +152,7 @@ impl World {
             respond::Metrics::new(&prometheus::Registry::new()).unwrap(),
             Arc::new(Figures::default()),
             Arc::new(tokio::sync::Notify::new()),
+            Liveness::new(Duration::from_mins(1)).watch("respond"),
             cancel.clone(),
         )
         .unwrap();

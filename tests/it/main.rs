@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod crash;
 mod demo;
 mod dependencies;
 mod deploy;
@@ -11,6 +12,7 @@ mod eval;
 mod kafka_ingest;
 mod mail_tls;
 mod openapi;
+mod outage;
 mod rules;
 mod support;
 mod takeover;
