@@ -110,18 +110,17 @@ impl Daemon {
 
     /// Looks until `found` returns something; tells what the daemon said when it never does.
     pub(crate) fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             kafka::poll_until(what, || match found() {
-                Some(value) => Some(Ok(value)),
+                Some(value) => Some(Some(value)),
                 None if self.runs() => None,
-                None => Some(Err("it ended")),
+                None => Some(None),
             })
         }));
-        match result {
-            Ok(Ok(value)) => value,
-            Ok(Err(why)) => panic!("{what}: {why}; the daemon said:\n{}", self.said()),
-            Err(_) => panic!("{what}: in vain; the daemon said:\n{}", self.said()),
-        }
+        outcome.ok().flatten().unwrap_or_else(|| {
+            let ended = if self.runs() { "in vain" } else { "it ended" };
+            panic!("{what}: {ended}; the daemon said:\n{}", self.said())
+        })
     }
 
     /// As [`Self::until`], but as patient as it takes while events are being handled: a busy machine
@@ -186,6 +185,13 @@ impl Daemon {
                 Some((name.to_owned(), value.parse().ok()?))
             })
             .collect()
+    }
+
+    /// Returns a counter by its name with labels; 0 when it is missing.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_default()
     }
 
     /// Returns the sum of a metric over its labels; nothing when it is missing.
