@@ -1,6 +1,11 @@
 //! The command line: one file a verb.
 
 mod check;
+mod control;
+mod deliveries;
+mod incidents;
+mod outbox;
+mod responses;
 pub mod rules_lint;
 mod run;
 
@@ -22,6 +27,9 @@ struct Arguments {
 enum Verb {
     Run(run::Args),
     Check(check::Args),
+    Incidents(incidents::Args),
+    Responses(responses::Args),
+    Outbox(outbox::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -46,6 +54,9 @@ pub fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Incidents(args) => incidents::run(&args),
+        Verb::Responses(args) => responses::run(&args),
+        Verb::Outbox(args) => outbox::run(&args),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub use source::ConfigError;
 
 use crate::event::decode::{Limits, WireShape};
-use crate::{engine, ingest, respond, store, telemetry};
+use crate::{console, engine, ingest, respond, store, telemetry};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +27,7 @@ pub struct Config {
     pub store: store::Settings,
     pub respond: respond::Settings,
     pub telemetry: telemetry::Settings,
+    pub console: console::Settings,
 }
 
 impl Default for Config {
@@ -41,6 +42,7 @@ impl Default for Config {
             store: store::Settings::default(),
             respond: respond::Settings::default(),
             telemetry: telemetry::Settings::default(),
+            console: console::Settings::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the stages, connects them, and stops them in order.
 
+mod decisions;
 mod worker;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::console::{self, Closings, Console, Desk};
 use crate::engine::{self, Rules};
 use crate::ingest::{self, DeadLetters, IngestError, InputTopic, Wiring, WorkerFailure};
 use crate::respond;
@@ -26,6 +28,8 @@ pub enum DaemonError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Admin(#[from] AdminError),
+    #[error(transparent)]
+    Console(#[from] console::SocketError),
     #[error("a metric cannot be registered")]
     Metrics(#[from] prometheus::Error),
     #[error("the dead letter target cannot be opened")]
@@ -92,6 +96,19 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         responder_stop.clone(),
     )?;
 
+    let closings = Arc::new(Closings::default());
+    let rules_in_use = Arc::clone(&rules);
+    let desk = Desk {
+        store: store.clone(),
+        operator: responder.operator.clone(),
+        closings: Arc::clone(&closings),
+        clock: Arc::new(SystemClock),
+        rulebook: Arc::new(move || Arc::clone(rules_in_use.rulebook())),
+        metrics: console::Metrics::new(registry)?,
+    };
+    let console = Console::bind(&config.console.socket(&config.store.path), desk)?;
+    let console = tokio::spawn(console.serve(stop.clone()));
+
     let ingest_metrics = ingest::Metrics::new(registry)?;
     let mut topics = Vec::new();
     let mut shapes = std::collections::BTreeMap::new();
@@ -109,6 +126,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         dead_letters: DeadLetters::open(&config.kafka, ingest_metrics.clone(), stop.clone())?,
         metrics: engine_metrics,
         planned,
+        closings,
     });
     let resume_store = store.clone();
     let is_ready = readiness.clone();
@@ -137,7 +155,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
     let ended = tokio::task::spawn_blocking(move || handle.join()).await;
     stop.cancel();
     responder_stop.cancel();
-    for task in [responder.task, admin, watchdog] {
+    for task in [responder.task, admin, watchdog, console] {
         // A task that panicked has said so; there is nothing left to save in it.
         drop(task.await);
     }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::engine::{self, Incoming, Merge, Rules, Shard, Workspace};
+use super::decisions::{self, Decided};
+use crate::console::{CloseAnswer, Closings};
+use crate::engine::{self, Incoming, Merge, Outcome, Rules, Shard, Workspace};
 use crate::event::decode::{self, Limits, WireShape};
 use crate::event::{Offset, RawRecord, ShardId, TopicIndex};
 use crate::ingest::{Backlog, DeadLetters, Kept, Refusal, ShardWorker, WorkerFailure};
-use crate::store::{Batch, OutboxEntry, Store};
+use crate::store::{AuditEntry, Batch, OutboxEntry, Store};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Shared {
     pub(super) metrics: engine::Metrics,
     /// Rung after a commit that planned something.
     pub(super) planned: Arc<Notify>,
+    /// Incidents that people close.
+    pub(super) closings: Arc<Closings>,
 }
 
 /// Records per step: effects of a step become durable together.
@@ -98,33 +102,31 @@ impl Worker {
             .map_err(failure)?;
             shared.metrics.count(&outcome, &shared.rules);
             shared.metrics.unreadable_accounts.inc_by(lane.shard.take_unreadable());
-            if !outcome.has_effects() {
-                continue;
+            if outcome.has_effects() {
+                make_durable(shared, lane, outcome, Vec::new())?;
             }
-            let mut batch = Batch {
-                incidents: outcome.incidents.into_values().collect(),
-                outbox: outcome.planned.into_iter().map(OutboxEntry::new).collect(),
-                ..Batch::default()
-            };
-            if shared.rules.has_shard_state() {
-                shared.dead_letters.flush(DEAD_LETTER_FLUSH).map_err(failure)?;
-                lane.shard.add_checkpoint(lane.merge.resume_offsets(), &mut batch);
-            } else {
-                lane.shard.add_accounts(&outcome.accounts, &mut batch);
-            }
-            commit(shared, id, &batch)?;
-            for incident in &batch.incidents {
-                tracing::warn!(
-                    incident = %incident.id,
-                    code = incident.id.code(),
-                    account = %incident.account,
-                    stage = incident.stage.as_str(),
-                    risk = incident.risk,
-                    "an incident changed"
-                );
-            }
-            shared.planned.notify_one();
         }
+    }
+
+    /// Carries out what people decided about this worker's shards.
+    fn decide(&mut self) -> Result<(), WorkerFailure> {
+        let shared = &self.shared;
+        for (id, lane) in &mut self.lanes {
+            for taken in shared.closings.take(*id) {
+                let decided =
+                    decisions::close(&shared.store, &mut lane.shard, &shared.rules, &taken.order);
+                match decided.map_err(failure)? {
+                    Decided::Close { outcome, audit, closed } => {
+                        shared.metrics.count(&outcome, &shared.rules);
+                        make_durable(shared, lane, outcome, vec![audit.clone()])?;
+                        audit.log();
+                        taken.answer(CloseAnswer::Closed(closed));
+                    }
+                    Decided::Nothing(answer) => taken.answer(answer),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn checkpoint(&mut self, id: ShardId) -> Result<(), WorkerFailure> {
@@ -133,7 +135,7 @@ impl Worker {
         let resume = lane.merge.resume_offsets();
         let mut batch = Batch::default();
         lane.shard.add_checkpoint(resume.clone(), &mut batch);
-        commit(&self.shared, id, &batch)?;
+        commit(&self.shared, lane, &batch)?;
         let most = self.shared.engine.accounts_in_memory / self.lanes.len().max(1);
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.shard.checkpointed(most);
@@ -176,6 +178,7 @@ impl ShardWorker for Worker {
     }
 
     fn records(&mut self, records: Vec<RawRecord>) -> Result<(), WorkerFailure> {
+        self.decide()?;
         let mut touched = Vec::new();
         for record in &records {
             let incoming = self.decode(record)?;
@@ -194,6 +197,7 @@ impl ShardWorker for Worker {
     }
 
     fn idle(&mut self) -> Result<(), WorkerFailure> {
+        self.decide()?;
         let mut stuck = Vec::new();
         for (id, lane) in &mut self.lanes {
             if lane.merge.waits_for().is_some() && lane.moved.elapsed() > MERGE_WAITS {
@@ -222,11 +226,47 @@ impl ShardWorker for Worker {
 
 /// Makes a batch durable. A disk that refuses ends the worker: the daemon stops with the reason, and
 /// its next start resumes from what is durable, so nothing is lost.
-fn commit(shared: &Shared, id: ShardId, batch: &Batch) -> Result<(), WorkerFailure> {
-    let committed = shared.store.shard(id).commit(batch).map_err(failure)?;
+///
+/// Incidents that someone else has changed first are taken over into memory.
+fn commit(shared: &Shared, lane: &mut Lane, batch: &Batch) -> Result<(), WorkerFailure> {
+    let committed = shared.store.shard(lane.shard.id()).commit(batch).map_err(failure)?;
     for incident in &committed.kept_incidents {
         tracing::info!(incident = %incident.id, "an incident was changed by someone else first");
     }
+    engine::take_over(&mut lane.shard, &shared.rules, &committed.kept_incidents).map_err(failure)
+}
+
+/// Makes effects durable at once, with the accounts that they come from.
+fn make_durable(
+    shared: &Shared,
+    lane: &mut Lane,
+    outcome: Outcome,
+    audit: Vec<AuditEntry>,
+) -> Result<(), WorkerFailure> {
+    let mut batch = Batch {
+        incidents: outcome.incidents.into_values().collect(),
+        outbox: outcome.planned.into_iter().map(OutboxEntry::new).collect(),
+        audit,
+        ..Batch::default()
+    };
+    if shared.rules.has_shard_state() {
+        shared.dead_letters.flush(DEAD_LETTER_FLUSH).map_err(failure)?;
+        lane.shard.add_checkpoint(lane.merge.resume_offsets(), &mut batch);
+    } else {
+        lane.shard.add_accounts(&outcome.accounts, &mut batch);
+    }
+    commit(shared, lane, &batch)?;
+    for incident in &batch.incidents {
+        tracing::warn!(
+            incident = %incident.id,
+            code = incident.id.code(),
+            account = %incident.account,
+            stage = incident.stage.as_str(),
+            risk = incident.risk,
+            "an incident changed"
+        );
+    }
+    shared.planned.notify_one();
     Ok(())
 }
 
