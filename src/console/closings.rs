@@ -115,7 +115,7 @@ impl Closings {
             return Vec::new();
         }
         let mut waiting = self.lock();
-        let (taken, rest): (Vec<_>, VecDeque<_>) =
+        let (taken, rest): (VecDeque<_>, VecDeque<_>) =
             waiting.drain(..).partition(|(_, taken)| taken.order.shard == shard);
         *waiting = rest;
         self.length.store(waiting.len(), Ordering::Release);
