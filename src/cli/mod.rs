@@ -6,6 +6,7 @@ mod deliveries;
 mod incidents;
 mod outbox;
 mod responses;
+mod eval;
 pub mod rules_lint;
 mod run;
 
@@ -30,6 +31,7 @@ enum Verb {
     Incidents(incidents::Args),
     Responses(responses::Args),
     Outbox(outbox::Args),
+    Eval(eval::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Verb::Incidents(args) => incidents::run(&args),
         Verb::Responses(args) => responses::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::Eval(args) => eval::run(&args),
     }
 }
 

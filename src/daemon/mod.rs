@@ -1,22 +1,33 @@
 //! Builds the stages, connects them, and stops them in order.
 
 mod decisions;
+mod generation;
+mod lane;
+mod metrics;
+mod patience;
+mod reload;
+mod upkeep;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::console::{self, Closings, Console, Desk};
-use crate::engine::{self, Rules};
+use crate::engine;
 use crate::ingest::{self, DeadLetters, IngestError, InputTopic, Wiring, WorkerFailure};
-use crate::respond;
+use crate::respond::{self, Responder};
 use crate::rulebook;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{Admin, AdminError, Condition, Liveness, Readiness, Telemetry, systemd};
+use patience::Patience;
+use reload::Reloader;
+use upkeep::Upkeep;
 use worker::{Shared, Worker};
 
 /// Why the daemon cannot run, or ended.
@@ -41,121 +52,38 @@ pub enum DaemonError {
 }
 
 /// Runs until `stop` is cancelled or a stage fails: saves what it has, then returns.
-#[expect(clippy::too_many_lines, reason = "the stages in the order in which they are connected")]
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonError> {
-    let telemetry = Telemetry::new()?;
-    let registry = telemetry.registry();
-    let readiness = Readiness::default();
-    let liveness = Liveness::new(config.telemetry.stuck_after.to_std());
+    let around = Around::new(&config, stop)?;
+    let (reloader, engine_metrics) = load_rules(&config, &around)?;
+    let store = open_store(&config, &around)?;
+    let mut tasks = vec![serve_admin(&config, &around).await?];
+    tasks.push(tokio::spawn(systemd::feed_watchdog(around.liveness.clone(), around.stop.clone())));
 
-    let loaded = rulebook::load(&config.rules)
-        .map_err(|source| DaemonError::Rules { path: config.rules.clone(), source })?;
-    if !loaded.warnings.is_empty() {
-        let findings = loaded.warnings.len();
-        tracing::warn!(findings, "the rules have findings: run `satpam check` on them");
-    }
-    let half_life = loaded.rulebook.policy.half_life_millis;
-    let rules = Arc::new(Rules::new(loaded.rulebook));
-    let engine_metrics = engine::Metrics::new(registry)?;
-    engine_metrics.show_rules(&rules);
-    readiness.set(Condition::RulesCompiled);
-
-    let opened = Store::open(&config.store, store::Metrics::new(registry)?)?;
-    if let Some(recovered) = &opened.recovered {
-        tracing::error!(
-            quarantined = %recovered.quarantined.display(),
-            reason = recovered.reason,
-            "damaged state was set aside, accounts are learnt anew"
-        );
-    }
-    let store = opened.store;
-    readiness.set(Condition::StateOpen);
-
-    let admin = Admin::bind(
-        config.telemetry.listen,
-        telemetry.clone(),
-        readiness.clone(),
-        liveness.clone(),
-    )
-    .await?;
-    tracing::info!(address = %admin.address(), "metrics and health are served");
-    let admin = tokio::spawn(admin.serve(stop.clone()));
-    let watchdog = tokio::spawn(systemd::feed_watchdog(liveness, stop.clone()));
-
-    let planned = Arc::new(tokio::sync::Notify::new());
-    let figures = Arc::new(respond::Figures::default());
-    figures.half_life_millis.store(half_life, std::sync::atomic::Ordering::Relaxed);
     let responder_stop = CancellationToken::new();
-    let responder = respond::start(
-        config.respond.clone(),
-        store.clone(),
-        Arc::new(SystemClock),
-        respond::Metrics::new(registry)?,
-        figures,
-        Arc::clone(&planned),
-        responder_stop.clone(),
-    )?;
+    let (responder, planned) = respond(&config, &around, &store, &reloader, &responder_stop)?;
+    let upkeep = Upkeep {
+        store: store.clone(),
+        settings: config.store.clone(),
+        figures: Arc::clone(&reloader.figures),
+        clock: Arc::clone(&around.clock),
+    };
+    tasks.push(tokio::spawn(upkeep.run(around.stop.clone())));
 
     let closings = Arc::new(Closings::default());
-    let rules_in_use = Arc::clone(&rules);
-    let desk = Desk {
-        store: store.clone(),
-        operator: responder.operator.clone(),
-        closings: Arc::clone(&closings),
-        clock: Arc::new(SystemClock),
-        rulebook: Arc::new(move || Arc::clone(rules_in_use.rulebook())),
-        metrics: console::Metrics::new(registry)?,
-    };
-    let console = Console::bind(&config.console.socket(&config.store.path), desk)?;
-    let console = tokio::spawn(console.serve(stop.clone()));
+    tasks.push(serve_console(&config, &around, &store, &reloader, &responder, &closings)?);
 
-    let ingest_metrics = ingest::Metrics::new(registry)?;
-    let mut topics = Vec::new();
-    let mut shapes = std::collections::BTreeMap::new();
-    for (name, shape) in &config.topics {
-        let index = store.topic_index(name)?;
-        topics.push(InputTopic { index, name: name.clone() });
-        shapes.insert(index, (name.clone(), shape.clone()));
-    }
-    let shared = Arc::new(Shared {
-        store: store.clone(),
-        rules,
-        engine: config.engine.clone(),
-        limits: config.limits,
-        topics: shapes,
-        dead_letters: DeadLetters::open(&config.kafka, ingest_metrics.clone(), stop.clone())?,
-        metrics: engine_metrics,
-        planned,
-        closings,
-    });
-    let resume_store = store.clone();
-    let is_ready = readiness.clone();
-    let handle = ingest::start(
-        &config.kafka,
-        Wiring {
-            topics,
-            resume: Box::new(move |shard| {
-                let offsets = resume_store.shard(shard).resume_offsets();
-                offsets.map_err(|error| WorkerFailure(error.to_string()))
-            }),
-            make_worker: Box::new(move |_| Box::new(Worker::new(Arc::clone(&shared)))),
-            metrics: ingest_metrics,
-            on_readiness: Box::new(move |state| match state {
-                ingest::Readiness::WaitingForKafka => is_ready.clear(Condition::AssignmentReceived),
-                ingest::Readiness::WaitingForAssignment | ingest::Readiness::Consuming => {
-                    is_ready.set(Condition::AssignmentReceived);
-                }
-            }),
-            stop: stop.clone(),
-        },
-    )?;
+    let effects = Effects { planned, closings };
+    let ingestion = ingest(&config, &around, &store, &reloader, engine_metrics, effects)?;
+    tasks.push(tokio::spawn(reloader.run(around.stop.clone())));
     systemd::ready("reading events");
-    handle.ended().cancelled().await;
+    ingestion.ended().cancelled().await;
+
     systemd::stopping("saving state");
-    let ended = tokio::task::spawn_blocking(move || handle.join()).await;
-    stop.cancel();
+    let ended = tokio::task::spawn_blocking(move || ingestion.join()).await;
+    around.stop.cancel();
     responder_stop.cancel();
-    for task in [responder.task, admin, watchdog, console] {
+    tasks.push(responder.task);
+    for task in tasks {
         // A task that panicked has said so; there is nothing left to save in it.
         drop(task.await);
     }
@@ -163,4 +91,171 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         Err(IngestError::Worker { number: 0, reason: "the poll thread panicked".to_owned() })
     })?;
     Ok(())
+}
+
+/// What every stage is given.
+struct Around {
+    telemetry: Telemetry,
+    readiness: Readiness,
+    liveness: Liveness,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+}
+
+impl Around {
+    fn new(config: &Config, stop: CancellationToken) -> Result<Self, DaemonError> {
+        Ok(Self {
+            telemetry: Telemetry::new()?,
+            readiness: Readiness::default(),
+            liveness: Liveness::new(config.telemetry.stuck_after.to_std()),
+            clock: Arc::new(SystemClock),
+            stop,
+        })
+    }
+
+    fn registry(&self) -> &prometheus::Registry {
+        self.telemetry.registry()
+    }
+}
+
+fn load_rules(config: &Config, around: &Around) -> Result<(Reloader, engine::Metrics), DaemonError> {
+    let loaded = reload::load(&config.rules)
+        .map_err(|source| DaemonError::Rules { path: config.rules.clone(), source })?;
+    let metrics = engine::Metrics::new(around.registry())?;
+    let clock = Arc::clone(&around.clock);
+    let reloader = Reloader::begin(config.rules.clone(), loaded, metrics.clone(), clock);
+    around.readiness.set(Condition::RulesCompiled);
+    Ok((reloader, metrics))
+}
+
+fn open_store(config: &Config, around: &Around) -> Result<Store, DaemonError> {
+    let opened = Store::open(&config.store, store::Metrics::new(around.registry())?)?;
+    if let Some(recovered) = &opened.recovered {
+        tracing::error!(
+            quarantined = %recovered.quarantined.display(),
+            reason = recovered.reason,
+            "damaged state was set aside, accounts are learnt anew"
+        );
+    }
+    around.readiness.set(Condition::StateOpen);
+    Ok(opened.store)
+}
+
+async fn serve_admin(config: &Config, around: &Around) -> Result<JoinHandle<()>, DaemonError> {
+    let admin = Admin::bind(
+        config.telemetry.listen,
+        around.telemetry.clone(),
+        around.readiness.clone(),
+        around.liveness.clone(),
+    )
+    .await?;
+    tracing::info!(address = %admin.address(), "metrics and health are served");
+    Ok(tokio::spawn(admin.serve(around.stop.clone())))
+}
+
+/// Starts the responder; returns it with the bell that tells it of new entries.
+fn respond(
+    config: &Config,
+    around: &Around,
+    store: &Store,
+    reloader: &Reloader,
+    stop: &CancellationToken,
+) -> Result<(Responder, Arc<tokio::sync::Notify>), DaemonError> {
+    let planned = Arc::new(tokio::sync::Notify::new());
+    let responder = respond::start(
+        config.respond.clone(),
+        store.clone(),
+        Arc::clone(&around.clock),
+        respond::Metrics::new(around.registry())?,
+        Arc::clone(&reloader.figures),
+        Arc::clone(&planned),
+        around.liveness.watch("respond"),
+        stop.clone(),
+    )?;
+    Ok((responder, planned))
+}
+
+/// Opens the control socket for staff.
+fn serve_console(
+    config: &Config,
+    around: &Around,
+    store: &Store,
+    reloader: &Reloader,
+    responder: &Responder,
+    closings: &Arc<Closings>,
+) -> Result<JoinHandle<()>, DaemonError> {
+    let rules = Arc::clone(&reloader.rules);
+    let desk = Desk {
+        store: store.clone(),
+        operator: responder.operator.clone(),
+        closings: Arc::clone(closings),
+        clock: Arc::clone(&around.clock),
+        rulebook: Arc::new(move || Arc::clone(rules.load().rulebook())),
+        metrics: console::Metrics::new(around.registry())?,
+    };
+    let console = Console::bind(&config.console.socket(&config.store.path), desk)?;
+    Ok(tokio::spawn(console.serve(around.stop.clone())))
+}
+
+/// What the workers share with the stages beside them.
+struct Effects {
+    /// The bell that tells the responder of new entries.
+    planned: Arc<tokio::sync::Notify>,
+    closings: Arc<Closings>,
+}
+
+fn ingest(
+    config: &Config,
+    around: &Around,
+    store: &Store,
+    reloader: &Reloader,
+    engine_metrics: engine::Metrics,
+    effects: Effects,
+) -> Result<ingest::Handle, DaemonError> {
+    let ingest_metrics = ingest::Metrics::new(around.registry())?;
+    let times = metrics::Metrics::new(around.registry())?;
+    let stop = &around.stop;
+    let mut topics = Vec::new();
+    let mut shapes = BTreeMap::new();
+    for (name, shape) in &config.topics {
+        let index = store.topic_index(name)?;
+        topics.push(InputTopic { index, name: name.clone() });
+        shapes.insert(index, (name.clone(), shape.clone()));
+    }
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        rules: Arc::clone(&reloader.rules),
+        engine: config.engine.clone(),
+        limits: config.limits,
+        topics: shapes,
+        dead_letters: DeadLetters::open(&config.kafka, ingest_metrics.clone(), stop.clone())?,
+        metrics: engine_metrics,
+        patience: Patience::new(around.readiness.clone(), stop.clone(), times.clone()),
+        times,
+        clock: Arc::clone(&around.clock),
+        planned: effects.planned,
+        closings: effects.closings,
+    });
+    let resume = Arc::clone(&shared);
+    let readiness = around.readiness.clone();
+    let liveness = around.liveness.clone();
+    let wiring = Wiring {
+        topics,
+        resume: Box::new(move |shard| {
+            resume.resume(shard).map_err(|error| WorkerFailure(error.to_string()))
+        }),
+        make_worker: Box::new(move |_| {
+            Box::new(Worker::new(Arc::clone(&shared), liveness.watch("worker")))
+        }),
+        metrics: ingest_metrics,
+        on_readiness: Box::new(move |state| match state {
+            ingest::Readiness::WaitingForKafka => readiness.clear(Condition::AssignmentReceived),
+            ingest::Readiness::WaitingForAssignment | ingest::Readiness::Consuming => {
+                readiness.set(Condition::AssignmentReceived);
+            }
+        }),
+        pulse: around.liveness.watch("ingest"),
+        stop: stop.clone(),
+    };
+    Ok(ingest::start(&config.kafka, wiring)?)
 }

@@ -23,7 +23,20 @@ impl Incoming {
     fn time(&self) -> EventTime {
         self.events.first().map_or(EventTime::from_millis(i64::MIN), Event::time)
     }
+
+    /// What it holds in memory, about.
+    fn bytes(&self) -> usize {
+        let events = self.events.iter().map(|event| event.document().source().len());
+        RECORD_OVERHEAD_BYTES + events.sum::<usize>()
+    }
 }
+
+/// What a record costs besides the texts of its events.
+const RECORD_OVERHEAD_BYTES: usize = 300;
+/// A topic of which so many records wait for another topic is not read on for now.
+const HELD_FROM_RECORDS: usize = 5_000;
+/// The same by their bytes.
+const HELD_FROM_BYTES: usize = 8 << 20;
 
 /// The queues of one shard.
 #[derive(Debug, Default)]
@@ -35,6 +48,9 @@ pub struct Merge {
 #[derive(Debug)]
 struct Lane {
     queue: VecDeque<Incoming>,
+    queued_bytes: usize,
+    /// More than enough waits: no more is wanted until most of it has gone.
+    is_held: bool,
     /// The offset behind the last record that was handed out.
     next: Offset,
     /// The offset behind the last record that was put in.
@@ -46,16 +62,29 @@ struct Lane {
 impl Merge {
     /// Starts with the position to resume from and the present end of each topic.
     pub fn new(backlog: impl IntoIterator<Item = (TopicIndex, (Offset, Offset))>) -> Self {
-        let lane =
-            |(topic, (next, end))| (topic, Lane { queue: VecDeque::new(), next, read: next, end });
+        let lane = |(topic, (next, end))| (topic, Lane::new(next, end));
         Self { topics: backlog.into_iter().map(lane).collect(), queued: 0 }
     }
 
-    /// Adds topics that come later, or that start anew.
+    /// Adds topics that come later, or that go on at another offset. What waits of a topic stays
+    /// when reading goes on behind it.
     pub fn add(&mut self, backlog: impl IntoIterator<Item = (TopicIndex, (Offset, Offset))>) {
-        for (topic, lane) in Self::new(backlog).topics {
-            if let Some(replaced) = self.topics.insert(topic, lane) {
-                self.queued -= replaced.queue.len();
+        for (topic, (next, end)) in backlog {
+            match self.topics.get_mut(&topic) {
+                Some(lane) if lane.read <= next => {
+                    if lane.queue.is_empty() {
+                        lane.next = next;
+                    }
+                    lane.read = next;
+                    lane.end = end;
+                }
+                Some(lane) => {
+                    self.queued -= lane.queue.len();
+                    *lane = Lane::new(next, end);
+                }
+                None => {
+                    self.topics.insert(topic, Lane::new(next, end));
+                }
             }
         }
     }
@@ -63,17 +92,14 @@ impl Merge {
     /// Puts a record behind those of its topic. A record that was put in before is ignored.
     pub fn push(&mut self, record: Incoming) {
         let Position { topic, offset } = record.position;
-        let lane = self.topics.entry(topic).or_insert_with(|| Lane {
-            queue: VecDeque::new(),
-            next: offset,
-            read: offset,
-            end: offset,
-        });
+        let lane = self.topics.entry(topic).or_insert_with(|| Lane::new(offset, offset));
         if offset < lane.read {
             return;
         }
         lane.read = Offset(offset.0 + 1);
+        lane.queued_bytes += record.bytes();
         lane.queue.push_back(record);
+        lane.is_held |= lane.queue.len() >= HELD_FROM_RECORDS || lane.queued_bytes >= HELD_FROM_BYTES;
         self.queued += 1;
     }
 
@@ -89,6 +115,9 @@ impl Merge {
             .min_by_key(|(_, lane)| lane.queue.front().map(Incoming::time))?;
         let record = lane.queue.pop_front()?;
         lane.next = Offset(record.position.offset.0 + 1);
+        lane.queued_bytes -= record.bytes();
+        lane.is_held &=
+            lane.queue.len() > HELD_FROM_RECORDS / 4 || lane.queued_bytes > HELD_FROM_BYTES / 4;
         self.queued -= 1;
         Some(record)
     }
@@ -99,17 +128,30 @@ impl Merge {
         self.topics.iter().find(|(_, lane)| behind(lane)).map(|(topic, _)| *topic)
     }
 
-    /// Stops waiting for topics that have nothing more to read. Offsets can end in markers of
+    /// Notes that a topic has nothing more to read at present. Offsets can end in markers of
     /// transactions, which no consumer is shown, so the end alone is not enough to go by.
-    pub fn stop_waiting(&mut self) {
-        for lane in self.topics.values_mut().filter(|lane| lane.queue.is_empty()) {
-            lane.end = lane.read;
+    pub fn stop_waiting(&mut self, topic: TopicIndex) {
+        if let Some(lane) = self.topics.get_mut(&topic) {
+            lane.end = lane.end.min(lane.read);
         }
+    }
+
+    /// Returns the topics of which enough waits here for another topic: to read on would only fill
+    /// the memory.
+    pub fn held(&self) -> impl Iterator<Item = TopicIndex> {
+        self.topics.iter().filter(|(_, lane)| lane.is_held).map(|(topic, _)| *topic)
     }
 
     /// Returns the offset behind the last record handed out, for each topic.
     pub fn resume_offsets(&self) -> BTreeMap<TopicIndex, Offset> {
         self.topics.iter().map(|(topic, lane)| (*topic, lane.next)).collect()
+    }
+}
+
+impl Lane {
+    fn new(next: Offset, end: Offset) -> Self {
+        let queue = VecDeque::new();
+        Self { queue, queued_bytes: 0, is_held: false, next, read: next, end }
     }
 }
 
@@ -169,7 +211,7 @@ mod tests {
         merge.push(record(0, 0, 10));
         assert_eq!(drain(&mut merge), []);
         assert_eq!(merge.waits_for(), Some(TopicIndex(1)));
-        merge.stop_waiting();
+        merge.stop_waiting(TopicIndex(1));
         assert_eq!(drain(&mut merge), [(0, 0)]);
         // Behind the ends the order is that of arrival.
         merge.push(record(0, 1, 50));
@@ -197,5 +239,31 @@ mod tests {
         merge.push(record(0, 0, 1));
         merge.push(record(0, 1, 2));
         assert_eq!(drain(&mut merge), [(0, 0), (0, 1)]);
+    }
+    #[test]
+    fn a_topic_that_runs_ahead_is_held_until_most_of_it_has_gone() {
+        let last = i64::try_from(HELD_FROM_RECORDS).unwrap();
+        let mut merge = behind([last, last]);
+        for offset in 0..last {
+            assert_eq!(merge.held().next(), None, "at {offset}");
+            merge.push(record(0, offset, offset));
+        }
+        assert_eq!(merge.held().collect::<Vec<_>>(), [TopicIndex(0)]);
+        // The slow topic comes: what waited for it goes.
+        merge.push(record(1, 0, last - 2));
+        assert_eq!(drain(&mut merge).len(), HELD_FROM_RECORDS - 1);
+        assert_eq!(merge.held().next(), None);
+    }
+
+    #[test]
+    fn what_waits_of_a_topic_stays_when_reading_goes_on_behind_a_gap() {
+        let mut merge = behind([2, 1]);
+        merge.push(record(0, 0, 10));
+        merge.add([(TopicIndex(0), (Offset(50), Offset(60)))]);
+        merge.push(record(1, 0, 20));
+        assert_eq!(drain(&mut merge), [(0, 0)]);
+        assert_eq!(merge.waits_for(), Some(TopicIndex(0)));
+        merge.push(record(0, 50, 30));
+        assert_eq!(drain(&mut merge), [(1, 0), (0, 50)]);
     }
 }

@@ -1,19 +1,12 @@
 //! What the engine counts.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::outcome::{EventOutcome, Outcome};
 use super::rules::Rules;
+use crate::detect::correlate::{CorrelationCounts, Counters};
 use crate::event::Category;
-
-const CATEGORIES: [Category; 6] = [
-    Category::Message,
-    Category::Template,
-    Category::Broadcast,
-    Category::Login,
-    Category::Change,
-    Category::Other,
-];
+use crate::rulebook::RuleMeta;
 
 /// The engine's metrics.
 #[derive(Debug, Clone)]
@@ -25,10 +18,19 @@ pub struct Metrics {
     planned: IntCounter,
     /// Accounts whose stored form could not be read and that begin anew.
     pub unreadable_accounts: IntCounter,
-    /// Whether the last attempt to load rules succeeded.
-    pub reload_successful: IntGauge,
+    late: IntCounterVec,
+    alerts: IntCounterVec,
+    skipped: IntCounterVec,
+    reloads: IntCounterVec,
+    reload_successful: IntGauge,
+    reload_time: Gauge,
     rules_loaded: IntGauge,
+    rules_info: IntGaugeVec,
 }
+
+/// Why a correlation did not count a match, or let something go.
+const SKIP_REASONS: [&str; 5] =
+    ["group_field_missing", "value_field_missing", "too_late", "too_many_groups", "groups_dropped"];
 
 impl Metrics {
     /// Registers everything, at zero.
@@ -38,32 +40,42 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let events = IntCounterVec::new(
-            Opts::new("satpam_events_total", "Events by category and what became of them."),
-            &["type", "outcome"],
-        )?;
-        registry.register(Box::new(events.clone()))?;
-        for category in CATEGORIES {
-            for outcome in EventOutcome::ALL {
-                events.with_label_values(&[category.as_str(), outcome.as_str()]);
-            }
-        }
-        let matches = IntCounterVec::new(
-            Opts::new("satpam_rule_matches_total", "Events at which a rule matched."),
-            &["rule_id"],
-        )?;
-        registry.register(Box::new(matches.clone()))?;
-        let reload_successful = IntGauge::new(
-            "satpam_rules_last_reload_successful",
-            "Whether the last attempt to load the rules succeeded.",
-        )?;
-        registry.register(Box::new(reload_successful.clone()))?;
-        let rules_loaded =
-            IntGauge::new("satpam_rules_loaded", "Rules in use, correlations included.")?;
-        registry.register(Box::new(rules_loaded.clone()))?;
-        Ok(Self {
-            events,
-            matches,
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let metrics = Self {
+            events: counters(
+                "satpam_events_total",
+                "Events by category and what became of them.",
+                &["type", "outcome"],
+            )?,
+            matches: counters(
+                "satpam_rule_matches_total",
+                "Events at which a rule matched.",
+                &["rule_id"],
+            )?,
+            late: counters(
+                "satpam_late_events_total",
+                "Events that came too late to be judged, by category.",
+                &["type"],
+            )?,
+            alerts: counters(
+                "satpam_alerts_total",
+                "Matches that count by themselves, by rule and its level.",
+                &["rule_id", "severity"],
+            )?,
+            skipped: counters(
+                "satpam_correlation_skipped_total",
+                "Matches that a correlation could not count, and groups it let go, by reason.",
+                &["rule_id", "reason"],
+            )?,
+            reloads: counters(
+                "satpam_rules_reloads_total",
+                "Attempts to load the rules, the first included, by how they ended.",
+                &["outcome"],
+            )?,
             incidents_opened: counter("satpam_incidents_opened_total", "Incidents opened.")?,
             incidents_closed: counter("satpam_incidents_closed_total", "Incidents closed.")?,
             planned: counter(
@@ -74,35 +86,120 @@ impl Metrics {
                 "satpam_state_unreadable_records_total",
                 "Stored accounts and shard states that could not be read and begin anew.",
             )?,
-            reload_successful,
-            rules_loaded,
-        })
+            reload_successful: IntGauge::new(
+                "satpam_rules_last_reload_successful",
+                "Whether the last attempt to load the rules succeeded.",
+            )?,
+            reload_time: Gauge::new(
+                "satpam_rules_last_reload_timestamp_seconds",
+                "When the rules were last loaded with success.",
+            )?,
+            rules_loaded: IntGauge::new(
+                "satpam_rules_loaded",
+                "Rules in use, correlations included.",
+            )?,
+            rules_info: IntGaugeVec::new(
+                Opts::new("satpam_rules_info", "The rule set in use; the value is always 1."),
+                &["rules_revision"],
+            )?,
+        };
+        registry.register(Box::new(metrics.reload_successful.clone()))?;
+        registry.register(Box::new(metrics.reload_time.clone()))?;
+        registry.register(Box::new(metrics.rules_loaded.clone()))?;
+        registry.register(Box::new(metrics.rules_info.clone()))?;
+        metrics.zero();
+        Ok(metrics)
     }
 
-    /// Shows a rule set: each rule's counter is there from the start.
+    fn zero(&self) {
+        for category in Category::ALL {
+            self.late.with_label_values(&[category.as_str()]);
+            for outcome in EventOutcome::ALL {
+                self.events.with_label_values(&[category.as_str(), outcome.as_str()]);
+            }
+        }
+        for outcome in ["successful", "failed"] {
+            self.reloads.with_label_values(&[outcome]);
+        }
+    }
+
+    /// Shows a rule set: the figures of each rule are there from the start.
     pub fn show_rules(&self, rules: &Rules) {
         let rulebook = rules.rulebook();
-        let detections = rulebook.detections.iter().map(|rule| &rule.meta);
-        let correlations = rulebook.correlations.iter().map(|rule| &rule.meta);
         let mut count = 0;
-        for meta in detections.chain(correlations) {
-            self.matches.with_label_values(&[&*meta.key]);
+        for meta in rulebook.detections.iter().map(|rule| &rule.meta) {
+            self.show_rule(meta);
+            count += 1;
+        }
+        for meta in rulebook.correlations.iter().map(|rule| &rule.meta) {
+            self.show_rule(meta);
+            for reason in SKIP_REASONS {
+                self.skipped.with_label_values(&[&*meta.key, reason]);
+            }
             count += 1;
         }
         self.rules_loaded.set(count);
+        self.rules_info.reset();
+        self.rules_info.with_label_values(&[&*rulebook.revision]).set(1);
+    }
+
+    fn show_rule(&self, meta: &RuleMeta) {
+        self.matches.with_label_values(&[&*meta.key]);
+        self.alerts.with_label_values(&[&*meta.key, meta.level.as_str()]);
+    }
+
+    /// Notes that the rules were loaded, in seconds since the Unix epoch.
+    pub fn reloaded(&self, now_seconds: f64) {
+        self.reloads.with_label_values(&["successful"]).inc();
         self.reload_successful.set(1);
+        self.reload_time.set(now_seconds);
+    }
+
+    /// Notes that the rules could not be loaded.
+    pub fn reload_failed(&self) {
+        self.reloads.with_label_values(&["failed"]).inc();
+        self.reload_successful.set(0);
     }
 
     /// Adds a batch.
     pub fn count(&self, outcome: &Outcome, rules: &Rules) {
         for ((category, fate), count) in &outcome.events {
             self.events.with_label_values(&[category.as_str(), fate.as_str()]).inc_by(*count);
+            if *fate == EventOutcome::Late {
+                self.late.with_label_values(&[category.as_str()]).inc_by(*count);
+            }
         }
+        for (rule, count) in &outcome.alerts {
+            let meta = rules.meta(*rule);
+            let labels = [&*meta.key, meta.level.as_str()];
+            self.alerts.with_label_values(&labels).inc_by(*count);
+        }
+        self.count_skipped(&outcome.skipped, rules);
         for (rule, count) in &outcome.matches {
             self.matches.with_label_values(&[&*rules.meta(*rule).key]).inc_by(*count);
         }
         self.incidents_opened.inc_by(outcome.opened.len() as u64);
         self.incidents_closed.inc_by(outcome.closed.len() as u64);
         self.planned.inc_by(outcome.planned.len() as u64);
+    }
+
+    fn count_skipped(&self, skipped: &Counters, rules: &Rules) {
+        let correlations = &rules.rulebook().correlations;
+        for (correlation, counts) in correlations.iter().zip(&skipped.by_correlation) {
+            if *counts == CorrelationCounts::default() {
+                continue;
+            }
+            let counts = [
+                counts.group_field_missing,
+                counts.value_field_missing,
+                counts.too_late,
+                counts.too_many_groups,
+                counts.groups_dropped,
+            ];
+            for (reason, count) in SKIP_REASONS.iter().zip(counts) {
+                let labels = [&*correlation.meta.key, *reason];
+                self.skipped.with_label_values(&labels).inc_by(count);
+            }
+        }
     }
 }

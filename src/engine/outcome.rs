@@ -40,6 +40,8 @@ pub struct Outcome {
     pub events: BTreeMap<(Category, EventOutcome), u64>,
     /// How many distinct events had each rule match.
     pub matches: BTreeMap<RuleIndex, u64>,
+    /// Of those, the matches that count by themselves: not the bases of correlations alone.
+    pub alerts: BTreeMap<RuleIndex, u64>,
     /// Incidents that opened, grew or closed, as they stand at the end of the batch.
     pub incidents: BTreeMap<IncidentId, Incident>,
     pub planned: Vec<Planned>,

@@ -1,6 +1,7 @@
 //! The state of one shard: its accounts in memory, loaded when first touched, and what is shared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub(super) struct ShardState {
     pub(super) windows: ShardWindows,
     /// When the open incidents close if nothing more happens.
     pub(super) closings: BTreeSet<(EventTime, AccountId)>,
+    /// The revision of the rule set by which this came about.
+    rules_revision: Arc<str>,
 }
 
 /// An account in memory.
@@ -87,9 +90,24 @@ impl Shard {
         std::mem::take(&mut self.unreadable)
     }
 
-    /// Fits the shard's state to a rule set, at the start and after a reload.
+    /// Fits the shard's state to a rule set, at the start and after a reload: what a rule has
+    /// remembered stays as long as nothing changes that shapes it.
     pub fn adopt(&mut self, rules: &Rules) {
         rules.correlator.reconcile(self.state.watermark, &mut self.state.windows);
+        self.state.rules_revision = Arc::clone(&rules.rulebook.revision);
+        for slot in self.accounts.values_mut() {
+            let account = &mut slot.account;
+            rules.correlator.forget_unknown(
+                &self.state.windows,
+                &mut account.windows,
+                &mut account.normal,
+            );
+        }
+    }
+
+    /// Returns the revision of the rule set by which the state came about.
+    pub fn rules_revision(&self) -> &str {
+        &self.state.rules_revision
     }
 
     /// Takes an account out to work on it; it comes back by [`Self::put_back`]. Nothing when it was

@@ -15,7 +15,7 @@ use super::evidence;
 use super::merge::Incoming;
 use super::outcome::{EventOutcome, Outcome};
 use super::profile;
-use super::rules::{Rules, plan_figures};
+use super::rules::Rules;
 use super::shard::Shard;
 use crate::baseline::{LocalOffset, Normal, Seen, Sighting, TemplateHappening, TemplateSighting};
 use crate::detect::content::{Content, Derived};
@@ -23,7 +23,7 @@ use crate::detect::correlate::{CorrelationInput, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::event::{AccountId, Event, EventTime, TimeSpan, Value};
 use crate::incident::{Changes, Match, Occasion, Posture, Tenant};
-use crate::rulebook::{DetectionIndex, RuleIndex};
+use crate::rulebook::{DetectionIndex, PlanFigures, RuleIndex};
 use crate::store::StoreError;
 
 /// Settings of the engine.
@@ -59,8 +59,32 @@ impl Default for Settings {
 pub struct Workspace {
     scratch: Scratch,
     zones: std::collections::BTreeMap<Arc<str>, TimeZone>,
+    found: Found,
+}
+
+/// What matches one event.
+#[derive(Debug, Default)]
+struct Found {
     matched: Vec<DetectionIndex>,
     fired: Vec<Fired>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.matched.is_empty() && self.fired.is_empty()
+    }
+
+    fn rules(&self) -> impl Iterator<Item = RuleIndex> {
+        let detections = self.matched.iter().map(|index| RuleIndex::Detection(*index));
+        detections.chain(self.fired.iter().map(|one| RuleIndex::Correlation(one.correlation)))
+    }
+}
+
+/// Where and on which plan an account is.
+struct Local {
+    timezone: TimeZone,
+    offset: LocalOffset,
+    plan: PlanFigures,
 }
 
 /// One event that was evaluated, for replays and tests of rules.
@@ -142,33 +166,28 @@ struct Run<'a> {
     outcome: &'a mut Outcome,
 }
 
-impl Run<'_> {
-    #[expect(clippy::too_many_lines, reason = "the stages of one event, one after another")]
+impl<'a> Run<'a> {
     fn event(
         &mut self,
         account: &mut Account,
         event: &Event,
         observe: &mut dyn FnMut(&Observed<'_>),
     ) {
-        let rules = self.rules;
-        let policy = &rules.rulebook.policy;
         account.profile.learn(event);
-        let timezone = self.timezone(account, event.account());
-        let offset = local_offset(&timezone, event.time());
-        let plan = *plan_figures(policy, account.profile.plan.as_deref());
-        account.normal.advance(event.time(), offset, plan.messages);
-
+        let local = self.localize(account, event);
+        account.normal.advance(event.time(), local.offset, local.plan.messages);
         let template_text =
             template_name(event).and_then(|name| account.normal.memory().template_text(name));
         let content = Content::of(event.document(), template_text.as_deref());
-        let (seen, new_hosts) = if rules.needs_seen {
+        let (seen, new_hosts) = if self.rules.needs_seen {
             self.sight(account, event, &content)
         } else {
             (Seen::default(), Vec::new())
         };
+        let policy = &self.rules.rulebook.policy;
         let learning = event.time().millis_since(account.first_seen) < policy.learning_millis;
         let facts = AccountFacts {
-            timezone,
+            timezone: local.timezone.clone(),
             first_seen: account.first_seen,
             is_new: learning,
             allowlist: account.profile.allowlist.clone(),
@@ -176,58 +195,10 @@ impl Run<'_> {
             seen,
         };
         let derived = Derived::with_content(content, event.time(), &facts);
-        let subject = Subject {
-            document: event.document(),
-            derived: &derived,
-            logsource: EventSource::Named {
-                product: Some("omnichannel"),
-                category: Some(event.event_type().category().as_str()),
-                service: None,
-            },
-            account: event.account(),
-            time: event.time(),
-        };
-        let mut matched = std::mem::take(&mut self.workspace.matched);
-        let mut fired = std::mem::take(&mut self.workspace.fired);
-        fired.clear();
-        rules.detector.evaluate(&subject, &mut self.workspace.scratch, &mut matched);
-        if event.event_type().name() == "message.sent" {
-            account.normal.count_message(event.time(), offset, plan.messages);
-        }
-        let fields = rules.detector.fields(event.document(), &derived, &self.workspace.scratch);
-        let input = CorrelationInput {
-            time: event.time(),
-            event: event.id(),
-            account: event.account(),
-            fields: &fields,
-            plan: &plan,
-        };
-        rules.correlator.observe(
-            &matched,
-            &input,
-            &mut account.windows,
-            &mut account.normal,
-            &mut self.shard.state.windows,
-            &mut fired,
-            &mut self.outcome.skipped,
-        );
-        let all: Vec<RuleIndex> = matched
-            .iter()
-            .map(|index| RuleIndex::Detection(*index))
-            .chain(fired.iter().map(|one| RuleIndex::Correlation(one.correlation)))
-            .collect();
-        for rule in &all {
-            *self.outcome.matches.entry(*rule).or_default() += 1;
-        }
-        let mut reported: Vec<Match<'_>> = matched
-            .iter()
-            .filter(|index| rules.reports(RuleIndex::Detection(**index)))
-            .map(|index| Match {
-                rule: rules.meta(RuleIndex::Detection(*index)),
-                evidence: evidence::of_detection(rules, *index, &subject),
-            })
-            .collect();
-        reported.extend(fired.iter().filter_map(|one| correlation_match(rules, one)));
+        let subject = subject(event, &derived);
+        let mut found = std::mem::take(&mut self.workspace.found);
+        self.judge(account, event, &subject, &local, &mut found);
+        let reported = self.reported(&subject, &found);
         let posture = Posture {
             two_factor_off: account.profile.two_factor == Some(false),
             outside_allowlist: outside_allowlist(account, event),
@@ -235,13 +206,77 @@ impl Run<'_> {
             learning,
         };
         let changes = self.record(account, event, &reported, posture, new_hosts);
-        if !all.is_empty() || changes != Changes::default() {
+        if !found.is_empty() || changes != Changes::default() {
             let risk = account.ledger.risk(account.last_seen, policy);
-            observe(&Observed { event, matches: &all, risk, changes: &changes });
+            let matches: Vec<RuleIndex> = found.rules().collect();
+            observe(&Observed { event, matches: &matches, risk, changes: &changes });
         }
         self.take_over(event.account(), changes);
-        self.workspace.matched = matched;
-        self.workspace.fired = fired;
+        self.workspace.found = found;
+    }
+
+    /// Finds the account's time zone and plan.
+    fn localize(&mut self, account: &Account, event: &Event) -> Local {
+        let timezone = self.timezone(account, event.account());
+        let offset = local_offset(&timezone, event.time());
+        Local { timezone, offset, plan: *self.rules.plan(account.profile.plan.as_deref()) }
+    }
+
+    /// Finds the detections that match, counts the message in the account's normal, and feeds the
+    /// correlations.
+    fn judge(
+        &mut self,
+        account: &mut Account,
+        event: &Event,
+        subject: &Subject<'_>,
+        local: &Local,
+        found: &mut Found,
+    ) {
+        let rules = self.rules;
+        let scratch = &mut self.workspace.scratch;
+        found.fired.clear();
+        rules.detector.evaluate(subject, scratch, &mut found.matched);
+        if event.event_type().name() == "message.sent" {
+            account.normal.count_message(event.time(), local.offset, local.plan.messages);
+        }
+        let input = CorrelationInput {
+            time: event.time(),
+            event: event.id(),
+            account: event.account(),
+            fields: &rules.detector.fields(event.document(), subject.derived, scratch),
+            plan: &local.plan,
+        };
+        rules.correlator.observe(
+            &found.matched,
+            &input,
+            &mut account.windows,
+            &mut account.normal,
+            &mut self.shard.state.windows,
+            &mut found.fired,
+            &mut self.outcome.skipped,
+        );
+        for rule in found.rules() {
+            *self.outcome.matches.entry(rule).or_default() += 1;
+        }
+    }
+
+    /// Returns the matches that count by themselves, with what decided.
+    fn reported(&mut self, subject: &Subject<'_>, found: &Found) -> Vec<Match<'a>> {
+        let rules = self.rules;
+        let mut reported: Vec<Match<'a>> = found
+            .matched
+            .iter()
+            .filter(|index| rules.reports(RuleIndex::Detection(**index)))
+            .map(|index| Match {
+                rule: rules.meta(RuleIndex::Detection(*index)),
+                evidence: evidence::of_detection(rules, *index, subject),
+            })
+            .collect();
+        reported.extend(found.fired.iter().filter_map(|one| correlation_match(rules, one)));
+        for rule in found.rules().filter(|rule| rules.reports(*rule)) {
+            *self.outcome.alerts.entry(rule).or_default() += 1;
+        }
+        reported
     }
 
     fn record(
@@ -342,6 +377,9 @@ impl Run<'_> {
             for one in &fired {
                 let rule = RuleIndex::Correlation(one.correlation);
                 *self.outcome.matches.entry(rule).or_default() += 1;
+                if self.rules.reports(rule) {
+                    *self.outcome.alerts.entry(rule).or_default() += 1;
+                }
                 let changes = self.record_absence(&mut account, &id, one);
                 self.take_over(&id, changes);
             }
@@ -436,6 +474,20 @@ fn tenant<'a>(
         two_factor: profile.two_factor,
         contacts,
         protected: configured.is_some_and(|one| one.protected),
+    }
+}
+
+fn subject<'e>(event: &'e Event, derived: &'e Derived<'e>) -> Subject<'e> {
+    Subject {
+        document: event.document(),
+        derived,
+        logsource: EventSource::Named {
+            product: Some("omnichannel"),
+            category: Some(event.event_type().category().as_str()),
+            service: None,
+        },
+        account: event.account(),
+        time: event.time(),
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) fn run(shared: &Arc<Shared>) -> Result<(), IngestError> {
         let names: Vec<&str> = shared.topics.iter().map(|topic| topic.name.as_str()).collect();
         consumer.subscribe(&names).map_err(IngestError::Client)?;
         info!(topics = ?names, group = shared.settings.group_id, "subscribed");
-        Intake { shared, consumer: &consumer, batch_bytes: vec![0; shared.queues.len()] }.serve();
+        let batch_bytes = vec![0; shared.queues.len()];
+        Intake { shared, consumer: &consumer, batch_bytes, full: BTreeSet::new() }.serve();
     }
     // Closing revokes all partitions through the callback: workers finish and save, offsets are
     // committed. The queues live longer than this.
@@ -51,31 +52,36 @@ struct Intake<'a> {
     shared: &'a Arc<Shared>,
     consumer: &'a IngestConsumer,
     batch_bytes: Vec<usize>,
+    /// Workers that had no room for long; their partitions are paused.
+    full: BTreeSet<usize>,
 }
 
 impl Intake<'_> {
     fn serve(&mut self) {
-        let mut paused: BTreeSet<usize> = BTreeSet::new();
         let mut last_commit = Instant::now();
         let commit_interval = self.shared.settings.commit_interval.to_std();
         while !self.shared.stop.is_cancelled() && !self.shared.has_failed() {
             let waiting = self.batch_bytes.iter().any(|bytes| *bytes > 0);
-            let wait = if waiting && paused.is_empty() { Duration::ZERO } else { POLL_WAIT };
+            let wait = if waiting && self.full.is_empty() { Duration::ZERO } else { POLL_WAIT };
+            self.shared.pulse.beat();
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     if let Some(worker) = self.take(&message) {
-                        self.hand_over(worker, &mut paused);
+                        self.hand_over(worker);
                     }
                 }
                 Some(Err(error)) => self.handle_error(error),
                 None => {
                     for worker in 0..self.batch_bytes.len() {
-                        self.hand_over(worker, &mut paused);
+                        self.hand_over(worker);
                     }
                 }
             }
-            if !paused.is_empty() {
-                self.resume(&mut paused);
+            if !self.full.is_empty() {
+                self.relieve();
+            }
+            if self.shared.take_pauses_changed() {
+                self.pause_and_resume();
             }
             if last_commit.elapsed() >= commit_interval {
                 last_commit = Instant::now();
@@ -115,50 +121,65 @@ impl Intake<'_> {
 
     /// Gives a worker its batch. When it has no room for long, its partitions are paused and the
     /// batch waits here.
-    fn hand_over(&mut self, worker: usize, paused: &mut BTreeSet<usize>) {
+    fn hand_over(&mut self, worker: usize) {
         let records = std::mem::take(&mut self.shared.pending()[worker]);
         self.batch_bytes[worker] = 0;
         if records.is_empty() {
             return;
         }
         self.observe(&records);
-        let patience = if paused.contains(&worker) { Duration::ZERO } else { FULL_WORKER_PATIENCE };
+        let is_full = self.full.contains(&worker);
+        let patience = if is_full { Duration::ZERO } else { FULL_WORKER_PATIENCE };
         let Err(records) = self.shared.queues[worker].push_records(records, patience) else {
             return;
         };
         self.batch_bytes[worker] = records.iter().map(record_bytes).sum();
         self.shared.pending()[worker] = records;
-        if let Err(error) = self.consumer.pause(&self.partitions_of(worker)) {
-            warn!(%error, worker, "partitions of a full worker could not be paused");
-        } else if paused.insert(worker) {
+        if self.full.insert(worker) {
             self.shared.metrics.pauses.inc();
             warn!(worker, "a worker is behind; its partitions are paused");
+            self.pause_and_resume();
         }
     }
 
-    /// Lets partitions flow again whose worker has caught up.
-    fn resume(&mut self, paused: &mut BTreeSet<usize>) {
-        for worker in paused.clone() {
-            if !self.shared.queues[worker].is_half_empty() {
-                continue;
-            }
-            self.hand_over(worker, paused);
-            match self.consumer.resume(&self.partitions_of(worker)) {
-                Ok(()) => {
-                    paused.remove(&worker);
-                    info!(worker, "a worker has caught up; its partitions go on");
-                }
-                Err(error) => warn!(%error, worker, "partitions could not be resumed"),
+    /// Lets the partitions flow again of workers that have caught up.
+    fn relieve(&mut self) {
+        for worker in self.full.clone() {
+            if self.shared.queues[worker].is_half_empty() {
+                self.hand_over(worker);
+                self.full.remove(&worker);
+                info!(worker, "a worker has caught up; its partitions go on");
+                self.pause_and_resume();
             }
         }
     }
 
-    fn partitions_of(&self, worker: usize) -> TopicPartitionList {
+    /// Pauses the partitions of full workers and those that a worker has enough of, and lets all
+    /// others flow.
+    fn pause_and_resume(&self) {
+        let held = self.shared.held();
+        let wanted: BTreeSet<PartitionKey> = self
+            .shared
+            .partitions()
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| held.contains(key) || self.full.contains(&self.shared.worker_of(key.0)))
+            .collect();
+        let mut paused = self.shared.paused();
+        let begin = self.list(wanted.difference(&paused));
+        let end = self.list(paused.difference(&wanted));
+        let begun = if begin.count() > 0 { self.consumer.pause(&begin) } else { Ok(()) };
+        let ended = if end.count() > 0 { self.consumer.resume(&end) } else { Ok(()) };
+        if let Err(error) = begun.and(ended) {
+            warn!(%error, "partitions could not be paused or resumed");
+        }
+        *paused = wanted;
+    }
+
+    fn list<'k>(&self, keys: impl Iterator<Item = &'k PartitionKey>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for ((shard, topic), _) in self.shared.partitions().iter() {
-            if self.shared.worker_of(shard) == worker {
-                list.add_partition(self.shared.topic_name(topic), shard.0);
-            }
+        for (shard, topic) in keys {
+            list.add_partition(self.shared.topic_name(*topic), shard.0);
         }
         list
     }
@@ -226,6 +247,7 @@ impl Intake<'_> {
             self.restart(shard, topic, backlog);
         }
         debug!(partitions = by_shard(&moved_keys).len(), "partitions start again");
+        self.shared.forget_pauses(&moved_keys);
         let result = if is_incremental(self.consumer) {
             self.consumer
                 .incremental_unassign(&moved)

@@ -24,7 +24,7 @@ mod shared;
 mod startup;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -36,6 +36,7 @@ pub use metrics::Metrics;
 pub use settings::{DeadLetterSettings, DeadLetterTarget, Settings, Start};
 
 use crate::event::{Offset, RawRecord, ShardId, TopicIndex};
+use crate::telemetry::Pulse;
 use queue::Command;
 use shared::{Parts, Shared};
 
@@ -101,6 +102,10 @@ pub trait ShardWorker: Send {
     /// Records of one or more shards, each partition's in order.
     fn records(&mut self, records: Vec<RawRecord>) -> Result<(), WorkerFailure>;
 
+    /// All that one topic of a shard has at present was handed over: its end may lie further on, but
+    /// only markers of transactions, or records of an open one, stand before it.
+    fn read_to_end(&mut self, shard: ShardId, topic: TopicIndex) -> Result<(), WorkerFailure>;
+
     /// Nothing has arrived for the idle interval.
     fn idle(&mut self) -> Result<(), WorkerFailure>;
 
@@ -110,6 +115,10 @@ pub trait ShardWorker: Send {
     /// Returns what has become durable since the last call: next offsets, for Kafka's lag monitors.
     /// Called after each of the above.
     fn safe_offsets(&mut self) -> Vec<(ShardId, TopicIndex, Offset)>;
+
+    /// Returns the partitions that are not to be read on for now, because enough of them waits in
+    /// the worker for another topic. Called after each of the above.
+    fn held(&mut self) -> BTreeSet<(ShardId, TopicIndex)>;
 }
 
 /// Tells how far ingestion is.
@@ -160,6 +169,8 @@ pub struct Wiring {
     pub metrics: Metrics,
     /// Called at each change, from the poll thread: it must not wait.
     pub on_readiness: Box<dyn Fn(Readiness) + Send + Sync>,
+    /// The poll thread's sign of life.
+    pub pulse: Pulse,
     /// Cancelled by whoever wants ingestion to end.
     pub stop: CancellationToken,
 }
@@ -208,6 +219,7 @@ pub fn start(settings: &Settings, mut wiring: Wiring) -> Result<Handle, IngestEr
         metrics: wiring.metrics,
         resume: wiring.resume,
         on_readiness: wiring.on_readiness,
+        pulse: wiring.pulse,
         stop: wiring.stop,
     };
     let shared = Shared::new(settings.clone(), parts);

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     pub(super) committed: Option<Offset>,
     /// The end of the partition as the broker told it last.
     pub(super) end: Option<Offset>,
+    /// How many looks in a row found nothing more to read; see [`Partitions::looked`].
+    quiet_looks: u8,
 }
 
 /// All assigned partitions.
@@ -26,8 +28,14 @@ pub(super) struct Partitions(BTreeMap<PartitionKey, Progress>);
 
 impl Partitions {
     pub(super) fn assign(&mut self, key: PartitionKey, start: Offset, end: Option<Offset>) {
-        let progress =
-            Progress { delivered: start, handled: start, safe: None, committed: None, end };
+        let progress = Progress {
+            delivered: start,
+            handled: start,
+            safe: None,
+            committed: None,
+            end,
+            quiet_looks: 0,
+        };
         self.0.insert(key, progress);
     }
 
@@ -71,6 +79,14 @@ impl Partitions {
         if let Some(progress) = self.0.get_mut(&key) {
             progress.end = progress.end.max(Some(end));
         }
+    }
+
+    /// Notes whether the client had anything more to read of a partition. Returns `true` at the
+    /// second look in a row that found nothing: one alone may fall between two steps of the client.
+    pub(super) fn looked(&mut self, key: PartitionKey, is_quiet: bool) -> bool {
+        let Some(progress) = self.0.get_mut(&key) else { return false };
+        progress.quiet_looks = if is_quiet { progress.quiet_looks.saturating_add(1) } else { 0 };
+        progress.quiet_looks == 2
     }
 
     /// Returns what is safe and not committed yet, and counts it as committed.

@@ -20,6 +20,11 @@ pub(super) enum Command {
         shard: ShardId,
         backlog: BTreeMap<TopicIndex, Backlog>,
     },
+    /// All that the topic has at present stands before this in the queue.
+    ReadToEnd {
+        shard: ShardId,
+        topic: TopicIndex,
+    },
     /// `done` is answered, or dropped, when the worker has let go of the shard.
     Revoked {
         shard: ShardId,
@@ -131,7 +136,10 @@ impl Queue {
         }
         let kept = |command: &Command| match command {
             Command::Records(records) => (records.len(), bytes_of(records)),
-            Command::Assigned { .. } | Command::Revoked { .. } | Command::Stop => (0, 0),
+            Command::Assigned { .. }
+            | Command::ReadToEnd { .. }
+            | Command::Revoked { .. }
+            | Command::Stop => (0, 0),
         };
         (state.records, state.bytes) = state
             .commands

@@ -23,7 +23,7 @@ use super::progress::{PartitionKey, start_offset};
 use super::queue::Command;
 use super::shared::{Shared, by_shard};
 use super::{Backlog, IngestError, Kept, Readiness, Start, StartedAt};
-use crate::event::{Offset, ShardId, TopicIndex};
+use crate::event::{Offset, ShardId};
 
 /// At most this long for one partition's offsets.
 const WATERMARK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +36,7 @@ pub(super) type IngestConsumer = BaseConsumer<Context>;
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        let mut read_to_end = Vec::new();
         let mut partitions = self.0.partitions();
         for topic in &self.0.topics {
             let Some(figures) = statistics.topics.get(&topic.name) else { continue };
@@ -46,10 +47,22 @@ impl ClientContext for Context {
                     let key = (ShardId(partition.partition), topic.index);
                     partitions.end(key, Offset(partition.hi_offset));
                 }
+                let last = partition.hi_offset.min(partition.ls_offset.max(0));
+                let is_quiet = partition.hi_offset >= 0
+                    && partition.next_offset >= last
+                    && partition.fetchq_cnt == 0;
+                if partitions.looked((ShardId(partition.partition), topic.index), is_quiet) {
+                    read_to_end.push((ShardId(partition.partition), topic.index));
+                }
             }
         }
         let assigned = !partitions.is_empty();
         drop(partitions);
+        for (shard, topic) in read_to_end {
+            let worker = self.0.worker_of(shard);
+            self.0.flush_pending(worker);
+            self.0.queues[worker].push_command(Command::ReadToEnd { shard, topic });
+        }
         self.0.observe();
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
         self.0.set_readiness(match (up, assigned) {
@@ -105,10 +118,31 @@ impl Context {
         let shared = &self.0;
         shared.metrics.rebalances.with_label_values(&["assigned"]).inc();
         let keys = self.keys(list);
+        let target = self.start(consumer, &keys);
+        let incremental = is_incremental(consumer);
+        let result = if incremental {
+            consumer.incremental_assign(&target)
+        } else {
+            consumer.assign(&target)
+        };
+        info!(partitions = target.count(), incremental, "partitions assigned");
+        if let Err(error) = result {
+            shared.fail(IngestError::Assignment(error));
+        }
+        flow(shared, consumer, &target, &keys);
+        shared.observe();
+        if !shared.partitions().is_empty() {
+            shared.set_readiness(Readiness::Consuming);
+        }
+    }
+
+    /// Tells the workers of shards that come, and returns the offsets to start from.
+    fn start(&self, consumer: &IngestConsumer, keys: &[PartitionKey]) -> TopicPartitionList {
+        let shared = &self.0;
         let deadline = Instant::now() + shared.settings.rebalance_timeout.to_std();
         let mut target = TopicPartitionList::new();
         let mut commands = Vec::new();
-        for (shard, topics) in by_shard(&keys) {
+        for (shard, topics) in by_shard(keys) {
             let stored = match (shared.resume)(shard) {
                 Ok(stored) => stored,
                 Err(failure) => {
@@ -135,20 +169,7 @@ impl Context {
             let queue = &shared.queues[shared.worker_of(shard)];
             queue.push_command(Command::Assigned { shard, backlog });
         }
-        let incremental = is_incremental(consumer);
-        let result = if incremental {
-            consumer.incremental_assign(&target)
-        } else {
-            consumer.assign(&target)
-        };
-        info!(partitions = target.count(), incremental, "partitions assigned");
-        if let Err(error) = result {
-            shared.fail(IngestError::Assignment(error));
-        }
-        shared.observe();
-        if !shared.partitions().is_empty() {
-            shared.set_readiness(Readiness::Consuming);
-        }
+        target
     }
 
     fn revoke(&self, consumer: &IngestConsumer, list: &TopicPartitionList) {
@@ -170,6 +191,7 @@ impl Context {
             shared.partitions().revoke(*key);
             shared.forget_figures(*key);
         }
+        shared.forget_pauses(&keys);
         let result = if is_incremental(consumer) {
             consumer.incremental_unassign(list)
         } else {
@@ -178,7 +200,7 @@ impl Context {
         if let Err(error) = result {
             error!(%error, "the assignment could not be given up");
         }
-        self.keep_other_topics(&shards);
+        self.keep_other_topics(consumer, &shards);
         shared.observe();
     }
 
@@ -208,24 +230,29 @@ impl Context {
         true
     }
 
-    /// A shard whose other topics stay here (only some of its partitions moved) goes on with them.
-    fn keep_other_topics(&self, shards: &[ShardId]) {
-        for shard in shards {
-            let backlog: BTreeMap<TopicIndex, Backlog> = self
-                .0
-                .partitions()
-                .of_shard(*shard)
-                .map(|(topic, progress)| {
-                    let resume = progress.delivered;
-                    let end = progress.end.unwrap_or(resume).max(resume);
-                    (topic, Backlog { resume, end, started_at: StartedAt::Stored })
-                })
-                .collect();
-            if !backlog.is_empty() {
-                let queue = &self.0.queues[self.0.worker_of(*shard)];
-                queue.push_command(Command::Assigned { shard: *shard, backlog });
-            }
+    /// A shard whose other topics stay here (only some of its partitions moved) goes on with them,
+    /// from where the store says: what waited in the worker went with the shard's state.
+    fn keep_other_topics(&self, consumer: &IngestConsumer, shards: &[ShardId]) {
+        let keys: Vec<PartitionKey> = {
+            let partitions = self.0.partitions();
+            let of_shard = |shard: &ShardId| {
+                let shard = *shard;
+                partitions.of_shard(shard).map(move |(topic, _)| (shard, topic)).collect::<Vec<_>>()
+            };
+            shards.iter().flat_map(of_shard).collect()
+        };
+        // The eager protocol takes everything at once, so something stays with the other one only.
+        if keys.is_empty() || !is_incremental(consumer) {
+            return;
         }
+        let target = self.start(consumer, &keys);
+        let result = consumer
+            .incremental_unassign(&target)
+            .and_then(|()| consumer.incremental_assign(&target));
+        if let Err(error) = result {
+            self.0.fail(IngestError::Assignment(error));
+        }
+        flow(&self.0, consumer, &target, &keys);
     }
 
     fn keys(&self, list: &TopicPartitionList) -> Vec<PartitionKey> {
@@ -237,6 +264,19 @@ impl Context {
             })
             .collect()
     }
+}
+
+/// Lets the client fetch partitions that were paused before they were assigned anew.
+fn flow(
+    shared: &Shared,
+    consumer: &IngestConsumer,
+    list: &TopicPartitionList,
+    keys: &[PartitionKey],
+) {
+    if let Err(error) = consumer.resume(list) {
+        warn!(%error, "partitions could not be resumed");
+    }
+    shared.forget_pauses(keys);
 }
 
 pub(super) fn is_incremental(consumer: &IngestConsumer) -> bool {

@@ -1,6 +1,7 @@
 //! What the poll thread, its callbacks and the workers share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use super::progress::{PartitionKey, Partitions};
 use super::queue::Queue;
 use super::{IngestError, InputTopic, Readiness, Resume, Settings};
 use crate::event::{RawRecord, ShardId, TopicIndex};
+use crate::telemetry::Pulse;
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -20,9 +22,16 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     pub(super) ended: CancellationToken,
     pub(super) on_readiness: Box<dyn Fn(Readiness) + Send + Sync>,
+    pub(super) pulse: Pulse,
     partitions: Mutex<Partitions>,
     /// The batch that each worker gets next.
     pending: Mutex<Vec<Vec<RawRecord>>>,
+    /// The partitions that each worker does not want to be read on.
+    held: Mutex<Vec<BTreeSet<PartitionKey>>>,
+    /// Those, or the assignment, have changed since the poll thread looked.
+    pauses_changed: AtomicBool,
+    /// The partitions that the client does not fetch.
+    paused: Mutex<BTreeSet<PartitionKey>>,
     readiness: Mutex<Option<Readiness>>,
     failure: Mutex<Option<IngestError>>,
 }
@@ -39,6 +48,7 @@ pub(super) struct Parts {
     pub(super) metrics: Metrics,
     pub(super) resume: Resume,
     pub(super) on_readiness: Box<dyn Fn(Readiness) + Send + Sync>,
+    pub(super) pulse: Pulse,
     pub(super) stop: CancellationToken,
 }
 
@@ -48,6 +58,9 @@ impl Shared {
         Arc::new(Self {
             queues: (0..settings.workers).map(queue).collect(),
             pending: Mutex::new(vec![Vec::new(); settings.workers]),
+            held: Mutex::new(vec![BTreeSet::new(); settings.workers]),
+            pauses_changed: AtomicBool::new(false),
+            paused: Mutex::default(),
             settings,
             topics: parts.topics,
             metrics: parts.metrics,
@@ -55,6 +68,7 @@ impl Shared {
             stop: parts.stop,
             ended: CancellationToken::new(),
             on_readiness: parts.on_readiness,
+            pulse: parts.pulse,
             partitions: Mutex::default(),
             readiness: Mutex::default(),
             failure: Mutex::default(),
@@ -80,6 +94,36 @@ impl Shared {
 
     pub(super) fn pending(&self) -> MutexGuard<'_, Vec<Vec<RawRecord>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which partitions a worker does not want to be read on.
+    pub(super) fn hold(&self, worker: usize, partitions: BTreeSet<PartitionKey>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held[worker] != partitions {
+            held[worker] = partitions;
+            self.pauses_changed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Returns whether pauses have to be looked at again, once.
+    pub(super) fn take_pauses_changed(&self) -> bool {
+        self.pauses_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn paused(&self) -> MutexGuard<'_, BTreeSet<PartitionKey>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that partitions were assigned anew or went: the client fetches them again.
+    pub(super) fn forget_pauses(&self, keys: &[PartitionKey]) {
+        self.paused().retain(|key| !keys.contains(key));
+        self.pauses_changed.store(true, Ordering::Release);
+    }
+
+    /// Returns the partitions that some worker does not want to be read on.
+    pub(super) fn held(&self) -> BTreeSet<PartitionKey> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().flatten().copied().collect()
     }
 
     /// Keeps the first failure; the poll thread ends soon.

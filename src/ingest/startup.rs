@@ -47,6 +47,7 @@ pub(super) fn check_topics(
                     }
                 }
             }
+            shared.pulse.beat();
             // Nothing is subscribed: this only waits, and serves the client's own events.
             if let Some(Err(error)) = consumer.poll(RETRY_AFTER) {
                 tracing::debug!(%error, "while waiting for kafka");

@@ -47,20 +47,24 @@ fn serve(
             Next::Command(Command::Assigned { shard, backlog }) => {
                 worker.assigned(shard, &backlog)?;
             }
+            Next::Command(Command::ReadToEnd { shard, topic }) => {
+                worker.read_to_end(shard, topic)?;
+            }
             Next::Command(Command::Revoked { shard, kept, done }) => {
                 worker.revoked(shard, kept)?;
-                publish(shared, worker.as_mut());
+                publish(shared, number, worker.as_mut());
                 // The other side may have stopped waiting.
                 let _ = done.try_send(());
             }
             Next::TimedOut => worker.idle()?,
             Next::Command(Command::Stop) | Next::Closed => return Ok(()),
         }
-        publish(shared, worker.as_mut());
+        publish(shared, number, worker.as_mut());
     }
 }
 
-fn publish(shared: &Shared, worker: &mut dyn ShardWorker) {
+fn publish(shared: &Shared, number: usize, worker: &mut dyn ShardWorker) {
+    shared.hold(number, worker.held());
     let safe = worker.safe_offsets();
     if safe.is_empty() {
         return;

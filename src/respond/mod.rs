@@ -41,6 +41,7 @@ use crate::clock::Clock;
 use crate::event::TimeSpan;
 use crate::incident::DeliveryKind;
 use crate::store::Store;
+use crate::telemetry::Pulse;
 use shared::Shared;
 
 /// What the responder is told by the other stages while it runs.
@@ -68,7 +69,9 @@ pub struct Responder {
 /// Starts the responder on the current runtime. It stops soon after `cancel`: deliveries under way
 /// get a few seconds, and what they did not finish is due again at the next start.
 ///
-/// `notify` is rung by the engine after a commit that planned something.
+/// `notify` is rung by the engine after a commit that planned something; `pulse` beats at each look
+/// into the outbox.
+#[expect(clippy::too_many_arguments, reason = "each is another stage's, and named once")]
 pub fn start(
     settings: Settings,
     store: Store,
@@ -76,11 +79,12 @@ pub fn start(
     metrics: Metrics,
     figures: Arc<Figures>,
     notify: Arc<tokio::sync::Notify>,
+    pulse: Pulse,
     cancel: CancellationToken,
 ) -> Result<Responder, SetupError> {
     let shared = Arc::new(Shared::new(settings, store, clock, metrics, figures, notify)?);
     let operator = Operator::new(Arc::clone(&shared));
-    Ok(Responder { task: tokio::spawn(worker::run(shared, cancel)), operator })
+    Ok(Responder { task: tokio::spawn(worker::run(shared, pulse, cancel)), operator })
 }
 
 /// The lane of an entry: each has its own bound, so that none waits for another.

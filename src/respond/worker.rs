@@ -16,6 +16,7 @@ use crate::clock::WallTime;
 use crate::event::TimeSpan;
 use crate::incident::OutboxId;
 use crate::store::{HoldReason, OutboxEntry, OutboxFilter, OutboxStatus, StoreError};
+use crate::telemetry::Pulse;
 
 /// Entries looked at in one pass.
 const PASS_MAX: usize = 256;
@@ -30,7 +31,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 const BUSY_WAIT: TimeSpan = TimeSpan::from_millis(1_000);
 
 /// Runs until `cancel`.
-pub(super) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
+pub(super) async fn run(shared: Arc<Shared>, pulse: Pulse, cancel: CancellationToken) {
     let width = usize::try_from(shared.settings.concurrency.clamp(1, 64)).unwrap_or(1);
     let mut dispatcher = Dispatcher {
         lanes: Sink::ALL.map(|sink| (sink, Arc::new(Semaphore::new(width)))).into(),
@@ -41,6 +42,7 @@ pub(super) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
     };
     info!("responses started");
     loop {
+        pulse.beat();
         let pause = dispatcher.pass().await.unwrap_or(LOOK_EVERY);
         tokio::select! {
             () = cancel.cancelled() => break,

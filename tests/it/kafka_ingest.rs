@@ -1,6 +1,6 @@
 //! Ingestion against Apache Kafka, and its basic path against the in-process broker of the demo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use satpam::ingest::{
     Kept, Metrics, Readiness, Refusal, Settings, ShardWorker, StartedAt, Wiring, WorkerFailure,
     start,
 };
+use satpam::telemetry::Liveness;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::kafka::{self, PATIENCE, poll_until};
@@ -24,6 +25,9 @@ struct Seen {
     revoked: Vec<(ShardId, Kept)>,
     durable: BTreeMap<(ShardId, TopicIndex), Offset>,
     readiness: Option<Readiness>,
+    read_to_end: BTreeSet<(ShardId, TopicIndex)>,
+    /// What the workers do not want to be read on.
+    held: BTreeSet<(ShardId, TopicIndex)>,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -93,8 +97,17 @@ impl ShardWorker for Recorder {
         Ok(())
     }
 
+    fn read_to_end(&mut self, shard: ShardId, topic: TopicIndex) -> Result<(), WorkerFailure> {
+        self.seen.lock().unwrap().read_to_end.insert((shard, topic));
+        Ok(())
+    }
+
     fn safe_offsets(&mut self) -> Vec<(ShardId, TopicIndex, Offset)> {
         std::mem::take(&mut self.told)
+    }
+
+    fn held(&mut self) -> BTreeSet<(ShardId, TopicIndex)> {
+        self.seen.lock().unwrap().held.clone()
     }
 }
 
@@ -150,6 +163,7 @@ impl Instance {
             on_readiness: Box::new(move |readiness| {
                 for_readiness.lock().unwrap().readiness = Some(readiness);
             }),
+            pulse: Liveness::new(Duration::from_mins(1)).watch("ingest"),
             stop: stop.clone(),
         };
         Self { handle: start(settings, wiring).unwrap(), stop, seen, metrics }

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod crash;
 mod dependencies;
 mod deploy;
+mod eval;
 mod kafka_ingest;
 mod support;
 mod takeover;

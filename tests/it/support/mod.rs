@@ -1,5 +1,6 @@
 //! What several tests need: the real things, started once, and the files of the project.
 
+pub(crate) mod daemon;
 pub(crate) mod kafka;
 mod project;
 
