@@ -56,7 +56,8 @@ impl Account {
             .is_some_and(|next| position.offset < Offset(*next))
     }
 
-    /// Notes that the record is applied.
+    /// Notes that the record is applied. Never for one that was applied before: that would take back
+    /// those behind it.
     pub(super) fn set_applied(&mut self, position: Position) {
         let topic = usize::from(position.topic.0);
         if self.applied.len() <= topic {
@@ -76,5 +77,48 @@ impl Account {
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, UnreadableAccount> {
         postcard::from_bytes(bytes).map_err(UnreadableAccount)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EventOutcome, Incoming, NoAccounts, Rules, Settings, Shard, Workspace, step};
+    use crate::event::{AccountId, Document, Event, EventId, EventType, ShardId, TopicIndex};
+    use crate::rulebook::{Sources, compile};
+
+    /// More than the recent ids that an account keeps: those hid the fault in small replays.
+    const RECORDS: i64 = 1_500;
+
+    fn record(offset: i64) -> Incoming {
+        let event = Event::new(
+            EventId::new(&format!("e{offset}")).unwrap(),
+            EventType::new("message.sent"),
+            EventTime::from_millis(1_800_000_000_000 + offset),
+            AccountId::new("toko").unwrap(),
+            Document::parse(b"{}".to_vec()).unwrap(),
+        );
+        let position = Position { topic: TopicIndex(0), offset: Offset(offset) };
+        Incoming { position, events: vec![event] }
+    }
+
+    /// A crash between an urgent commit and the checkpoint replays records that an account has
+    /// applied already. The first of them used to set the account back to itself, so that all
+    /// behind it were applied again; a daemon killed again and again showed it.
+    #[test]
+    fn every_record_of_a_long_replay_is_known_to_be_applied() {
+        let (rulebook, _) = compile(&Sources::of_rules([])).unwrap();
+        let rules = Rules::new(rulebook);
+        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+        for expected in [EventOutcome::Processed, EventOutcome::Replayed] {
+            let records = (0..RECORDS).map(record).collect();
+            let settings = Settings::default();
+            let mut workspace = Workspace::default();
+            let outcome =
+                step(&mut shard, &rules, &settings, records, &mut workspace, &mut |_| {}).unwrap();
+            let fates: Vec<_> =
+                outcome.events.iter().map(|((_, fate), count)| (*fate, *count)).collect();
+            assert_eq!(fates, [(expected, RECORDS.unsigned_abs())]);
+        }
     }
 }

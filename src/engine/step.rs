@@ -133,7 +133,9 @@ pub fn step(
                 run.event(&mut account, event, observe);
             }
         }
-        account.set_applied(record.position);
+        if !is_replay {
+            account.set_applied(record.position);
+        }
         shard.put_back(id, account, &rules.rulebook.policy);
         let mut run = Run { shard, rules, settings, workspace, outcome: &mut outcome };
         run.deadlines()?;

@@ -16,7 +16,9 @@ use tracing::{debug, error, info, warn};
 
 use super::progress::PartitionKey;
 use super::queue::{Command, record_bytes};
-use super::rebalance::{Context, IngestConsumer, add, commit_list, is_incremental, locate};
+use super::rebalance::{
+    Context, IngestConsumer, add, commit_list, end_pauses, is_incremental, locate,
+};
 use super::shared::{Shared, by_shard};
 use super::startup::check_topics;
 use super::{Backlog, IngestError, StartedAt, client};
@@ -247,7 +249,7 @@ impl Intake<'_> {
             self.restart(shard, topic, backlog);
         }
         debug!(partitions = by_shard(&moved_keys).len(), "partitions start again");
-        self.shared.forget_pauses(&moved_keys);
+        end_pauses(self.shared, self.consumer, &moved_keys);
         let result = if is_incremental(self.consumer) {
             self.consumer
                 .incremental_unassign(&moved)

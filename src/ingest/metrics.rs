@@ -7,6 +7,8 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opt
 pub struct Metrics {
     /// Records in a partition that are not handled yet, by topic and partition.
     pub lag: IntGaugeVec,
+    /// The same summed over the partitions that this instance reads, by topic.
+    pub topic_lag: IntGaugeVec,
     /// Kafka's timestamp of the last record that was read, by topic and partition.
     pub last_message_timestamp: GaugeVec,
     /// Rebalances by what happened: assigned, revoked, lost.
@@ -43,6 +45,13 @@ impl Metrics {
                     "Records in the partition that are not handled yet.",
                 ),
                 &["topic", "partition"],
+            )?,
+            topic_lag: IntGaugeVec::new(
+                Opts::new(
+                    "satpam_kafka_topic_lag_messages",
+                    "Records in this instance's partitions of a topic that are not handled yet.",
+                ),
+                &["topic"],
             )?,
             last_message_timestamp: GaugeVec::new(
                 Opts::new(
@@ -116,6 +125,7 @@ impl Metrics {
             self.offsets_out_of_range.with_label_values(&[reason]).inc_by(0);
         }
         registry.register(Box::new(self.lag.clone()))?;
+        registry.register(Box::new(self.topic_lag.clone()))?;
         registry.register(Box::new(self.last_message_timestamp.clone()))?;
         registry.register(Box::new(self.rebalances.clone()))?;
         registry.register(Box::new(self.commit_failures.clone()))?;

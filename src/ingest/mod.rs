@@ -223,6 +223,8 @@ pub fn start(settings: &Settings, mut wiring: Wiring) -> Result<Handle, IngestEr
         stop: wiring.stop,
     };
     let shared = Shared::new(settings.clone(), parts);
+    // Every topic has its figure before the first assignment.
+    shared.observe();
     let ended = shared.ended.clone();
     let guard = shared.ended.clone().drop_guard();
     let thread = thread::Builder::new()

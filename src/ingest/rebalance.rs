@@ -37,6 +37,7 @@ pub(super) type IngestConsumer = BaseConsumer<Context>;
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let mut read_to_end = Vec::new();
+        let paused = self.0.paused().clone();
         let mut partitions = self.0.partitions();
         for topic in &self.0.topics {
             let Some(figures) = statistics.topics.get(&topic.name) else { continue };
@@ -47,12 +48,20 @@ impl ClientContext for Context {
                     let key = (ShardId(partition.partition), topic.index);
                     partitions.end(key, Offset(partition.hi_offset));
                 }
-                let last = partition.hi_offset.min(partition.ls_offset.max(0));
+                // Behind the last stable offset lie records of open transactions.
+                let last = if partition.ls_offset >= 0 {
+                    partition.hi_offset.min(partition.ls_offset)
+                } else {
+                    partition.hi_offset
+                };
+                let key = (ShardId(partition.partition), topic.index);
+                // What was fetched of a paused partition was thrown away again.
                 let is_quiet = partition.hi_offset >= 0
                     && partition.next_offset >= last
-                    && partition.fetchq_cnt == 0;
-                if partitions.looked((ShardId(partition.partition), topic.index), is_quiet) {
-                    read_to_end.push((ShardId(partition.partition), topic.index));
+                    && partition.fetchq_cnt == 0
+                    && !paused.contains(&key);
+                if partitions.looked(key, is_quiet) {
+                    read_to_end.push(key);
                 }
             }
         }
@@ -129,7 +138,7 @@ impl Context {
         if let Err(error) = result {
             shared.fail(IngestError::Assignment(error));
         }
-        flow(shared, consumer, &target, &keys);
+        shared.forget_pauses(&keys);
         shared.observe();
         if !shared.partitions().is_empty() {
             shared.set_readiness(Readiness::Consuming);
@@ -191,7 +200,7 @@ impl Context {
             shared.partitions().revoke(*key);
             shared.forget_figures(*key);
         }
-        shared.forget_pauses(&keys);
+        end_pauses(shared, consumer, &keys);
         let result = if is_incremental(consumer) {
             consumer.incremental_unassign(list)
         } else {
@@ -246,13 +255,13 @@ impl Context {
             return;
         }
         let target = self.start(consumer, &keys);
+        end_pauses(&self.0, consumer, &keys);
         let result = consumer
             .incremental_unassign(&target)
             .and_then(|()| consumer.incremental_assign(&target));
         if let Err(error) = result {
             self.0.fail(IngestError::Assignment(error));
         }
-        flow(&self.0, consumer, &target, &keys);
     }
 
     fn keys(&self, list: &TopicPartitionList) -> Vec<PartitionKey> {
@@ -266,17 +275,19 @@ impl Context {
     }
 }
 
-/// Lets the client fetch partitions that were paused before they were assigned anew.
-fn flow(
-    shared: &Shared,
-    consumer: &IngestConsumer,
-    list: &TopicPartitionList,
-    keys: &[PartitionKey],
-) {
-    if let Err(error) = consumer.resume(list) {
+/// Ends the pauses of partitions that are about to go or to start again. Only of those that are
+/// paused: a resumption throws away what was fetched, and does not fetch it again where there was
+/// no pause.
+pub(super) fn end_pauses(shared: &Shared, consumer: &IngestConsumer, keys: &[PartitionKey]) {
+    let mut list = TopicPartitionList::new();
+    for (shard, topic) in shared.forget_pauses(keys) {
+        list.add_partition(shared.topic_name(topic), shard.0);
+    }
+    if list.count() > 0
+        && let Err(error) = consumer.resume(&list)
+    {
         warn!(%error, "partitions could not be resumed");
     }
-    shared.forget_pauses(keys);
 }
 
 pub(super) fn is_incremental(consumer: &IngestConsumer) -> bool {

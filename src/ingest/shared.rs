@@ -114,10 +114,12 @@ impl Shared {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that partitions were assigned anew or went: the client fetches them again.
-    pub(super) fn forget_pauses(&self, keys: &[PartitionKey]) {
-        self.paused().retain(|key| !keys.contains(key));
+    /// Forgets the pauses of partitions that go or start again; returns those that were paused.
+    pub(super) fn forget_pauses(&self, keys: &[PartitionKey]) -> Vec<PartitionKey> {
+        let mut paused = self.paused();
+        let forgotten = keys.iter().copied().filter(|key| paused.remove(key)).collect();
         self.pauses_changed.store(true, Ordering::Release);
+        forgotten
     }
 
     /// Returns the partitions that some worker does not want to be read on.
@@ -155,10 +157,17 @@ impl Shared {
     pub(super) fn observe(&self) {
         let partitions = self.partitions();
         let mut count = 0;
+        let mut by_topic: BTreeMap<&str, i64> =
+            self.topics.iter().map(|topic| (topic.name.as_str(), 0)).collect();
         for ((shard, topic), progress) in partitions.iter() {
-            let labels = [self.topic_name(topic), &shard.to_string()];
-            self.metrics.lag.with_label_values(&labels).set(progress.lag());
+            let name = self.topic_name(topic);
+            let lag = progress.lag();
+            self.metrics.lag.with_label_values(&[name, &shard.to_string()]).set(lag);
+            *by_topic.entry(name).or_default() += lag;
             count += 1;
+        }
+        for (topic, lag) in by_topic {
+            self.metrics.topic_lag.with_label_values(&[topic]).set(lag);
         }
         self.metrics.assigned_partitions.set(count);
     }

@@ -113,6 +113,7 @@ impl World {
             Metrics::new(&prometheus::Registry::new()).unwrap(),
             Arc::new(Figures::default()),
             Arc::new(tokio::sync::Notify::new()),
+            crate::telemetry::Liveness::new(Duration::from_mins(1)).watch("respond"),
             cancel.clone(),
         );
         (responder.unwrap(), cancel)

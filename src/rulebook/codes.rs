@@ -188,6 +188,10 @@ catalogue! {
         "a baseline is not grouped by the account",
         "Baselines are kept with the account's own record: `group-by: [account.app_code]`.",
         "correlation: {type: baseline, group-by: [actor.id]}\n";
+    AbsenceFeeds "SP306" Error,
+        "a correlation is fed by an `absence`",
+        "An `absence` fires when a deadline passes, not at an event, so there is no event whose fields a further correlation could group or measure. Name the rules of the absence themselves, or let both add to the account's risk.",
+        "name: no_success\ncorrelation: {type: absence, rules: [a], after: [b], timespan: 5m}\n---\ncorrelation: {type: event_count, rules: [no_success], timespan: 1h, condition: {gte: 3}}\n";
 
     InvalidAccount "SP401" Error,
         "a file in accounts/ is not named after an account",

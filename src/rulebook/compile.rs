@@ -238,6 +238,7 @@ impl Rules for RuleFinder<'_> {
             key: Arc::clone(&self.index.keys[at]),
             product: logsource.and_then(|logsource| logsource.product.clone()),
             category: logsource.and_then(|logsource| logsource.category.clone()),
+            is_absence: correlation::is_absence(&self.documents[at].node),
         })
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Referred {
     pub(super) key: Arc<str>,
     pub(super) product: Option<Arc<str>>,
     pub(super) category: Option<Arc<str>>,
+    /// A correlation that fires at a deadline and not at an event.
+    pub(super) is_absence: bool,
 }
 
 /// Finds rules by name or id.
@@ -82,6 +84,12 @@ pub(super) fn references(node: &Node) -> Vec<(String, Span)> {
         .flat_map(|entry| entry.value.elements())
         .filter_map(|node| node.as_str().map(|word| (word.to_owned(), node.span)))
         .collect()
+}
+
+/// Tells whether a document is an `absence`.
+pub(super) fn is_absence(document: &Node) -> bool {
+    let word = document.get("correlation").and_then(|entry| entry.value.get("type"));
+    word.and_then(|entry| entry.value.as_str()) == Some("absence")
 }
 
 /// What the compilation of one correlation works with.
@@ -216,6 +224,13 @@ impl Context<'_, '_> {
         for node in entry.value.elements() {
             let Some(word) = self.reader.scalar(node) else { continue };
             match self.rules.find(&word) {
+                Some(rule) if rule.is_absence => {
+                    let message = format!("`{word}` is an absence, which feeds no correlation");
+                    self.reader
+                        .findings
+                        .report(Code::AbsenceFeeds, self.reader.source, node.span, message)
+                        .label("fires at a deadline, where there is no event to correlate");
+                }
                 Some(rule) => rules.push(rule),
                 None => self.unknown_rule(&word, node.span),
             }

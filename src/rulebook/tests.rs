@@ -283,6 +283,10 @@ fn documents_and_correlations_are_checked() {
             "title: t\ncorrelation: {type: baseline, rules: [b], timespan: 1h, condition: {score: 7}}\n",
             "SP305",
         ),
+        (
+            "title: a\nname: a\ncorrelation: {type: absence, rules: [b], after: [b], timespan: 5m}\n---\ntitle: t\ncorrelation: {type: event_count, rules: [a], timespan: 1h, condition: {gt: 1}}\n",
+            "SP306",
+        ),
         ("title: t\nfilter: {rules: [c], s: {a: 1}, condition: not s}\n", "SP301"),
     ] {
         let found = codes(&format!("{base}{text}"));

@@ -436,3 +436,51 @@ fn ingestion_that_waits_for_a_broker_can_be_stopped() {
     instance.stop().unwrap();
     assert!(began.elapsed() < Duration::from_secs(30), "the stop was not heard");
 }
+
+#[test]
+fn a_partition_that_the_worker_has_enough_of_is_not_read_on_until_it_says_so() {
+    let brokers = kafka::shared().address();
+    let name = kafka::prefix("held");
+    let topics = [format!("{name}-a"), format!("{name}-b")];
+    for topic in &topics {
+        kafka::create_topic(&brokers, topic, 1, &[]);
+        kafka::produce(&brokers, topic, 0, &[b"first"]);
+    }
+    let instance = Instance::start(&settings(&brokers, &name), &[&topics[0], &topics[1]]);
+    instance.wait_for_records(2);
+    let held = (ShardId(0), TopicIndex(0));
+    instance.seen.lock().unwrap().held.insert(held);
+    // The poll thread learns of it with the worker's next turn; what is under way still comes.
+    let mut written = 0;
+    poll_until("the partition is no longer read", || {
+        kafka::produce(&brokers, &topics[0], 0, &[b"more"]);
+        kafka::produce(&brokers, &topics[1], 0, &[b"more"]);
+        written += 1;
+        let behind = |seen: &Seen| {
+            let of = |topic| seen.records.iter().filter(|record| record.1 == topic).count();
+            (of(TopicIndex(0)), of(TopicIndex(1)))
+        };
+        let (first, second) = behind(&instance.seen.lock().unwrap());
+        (second > first + 3).then_some(())
+    });
+    instance.seen.lock().unwrap().held.clear();
+    instance.wait_for_records(2 + 2 * written);
+    instance.stop().unwrap();
+}
+
+#[test]
+fn a_topic_that_ends_in_transaction_markers_is_known_to_be_read_to_its_end() {
+    let brokers = kafka::shared().address();
+    let name = kafka::prefix("markers");
+    kafka::create_topic(&brokers, &name, 1, &[]);
+    kafka::produce_in_transaction(&brokers, &name, 0, &[b"one", b"two"]);
+    let instance = Instance::start(&settings(&brokers, &name), &[&name]);
+    instance.wait_for_records(2);
+    let backlog = instance.seen.lock().unwrap().assigned[0].1[&TopicIndex(0)];
+    assert_eq!(backlog.end, Offset(3), "the marker has an offset and is never shown");
+    poll_until("the worker is told", || {
+        let seen = instance.seen.lock().unwrap();
+        seen.read_to_end.contains(&(ShardId(0), TopicIndex(0))).then_some(())
+    });
+    instance.stop().unwrap();
+}

@@ -9,5 +9,6 @@ mod dependencies;
 mod deploy;
 mod eval;
 mod kafka_ingest;
+mod outage;
 mod support;
 mod takeover;

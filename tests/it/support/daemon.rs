@@ -127,6 +127,27 @@ impl Daemon {
         }
     }
 
+    /// As [`Self::until`], but as patient as it takes while events are being handled: a busy machine
+    /// is slow.
+    pub(crate) fn until_while_it_moves<T>(
+        &self,
+        what: &str,
+        mut found: impl FnMut() -> Option<T>,
+    ) -> T {
+        loop {
+            let before = self.sum("satpam_events_total");
+            let step = self.until(what, || {
+                if let Some(value) = found() {
+                    return Some(Some(value));
+                }
+                (self.sum("satpam_events_total") != before).then_some(None)
+            });
+            if let Some(value) = step {
+                return value;
+            }
+        }
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.get_mut().kill().unwrap();

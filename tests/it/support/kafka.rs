@@ -139,6 +139,36 @@ pub(crate) fn produce(brokers: &str, topic: &str, partition: i32, payloads: &[&[
     producer.flush(PATIENCE).unwrap();
 }
 
+/// Writes records to one partition in one transaction, whose marker takes an offset of its own.
+pub(crate) fn produce_in_transaction(
+    brokers: &str,
+    topic: &str,
+    partition: i32,
+    payloads: &[&[u8]],
+) {
+    let mut config = client(brokers);
+    let producer: BaseProducer = config.set("transactional.id", topic).create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    for payload in payloads {
+        let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(payload);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.commit_transaction(PATIENCE).unwrap();
+}
+
+/// Deletes a topic and waits until it is gone.
+pub(crate) fn delete_topic(brokers: &str, name: &str) {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(admin.delete_topics(&[name], &AdminOptions::new())).unwrap();
+    poll_until("the topic is gone", || {
+        let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE).ok()?;
+        let found = metadata.topics().first();
+        found.is_none_or(|topic| topic.error().is_some()).then_some(())
+    });
+}
+
 /// Reads one partition from its beginning until it has `count` records.
 pub(crate) fn read(brokers: &str, topic: &str, partition: i32, count: usize) -> Vec<Read> {
     let consumer: BaseConsumer = client(brokers).set("group.id", "reader").create().unwrap();

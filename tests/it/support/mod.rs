@@ -4,5 +4,6 @@ pub(crate) mod daemon;
 pub(crate) mod intruder;
 pub(crate) mod kafka;
 mod project;
+pub(crate) mod story;
 
 pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
