@@ -187,9 +187,12 @@ mod tests {
             let error = read(&format!("{{file: {}}}", path(name).display())).unwrap_err();
             assert!(error.contains(said) && error.contains(name), "{name}: {error}");
         }
-        for (yaml, said) in
-            [("{fiel: x}", "file"), ("{file: a, credential: b}", "a secret is"), ("{}", "a secret is"), ("0123", "in quotes")]
-        {
+        for (yaml, said) in [
+            ("{fiel: x}", "file"),
+            ("{file: a, credential: b}", "a secret is"),
+            ("{}", "a secret is"),
+            ("0123", "in quotes"),
+        ] {
             let error = read(yaml).unwrap_err();
             assert!(error.contains(said), "{yaml}: {error}");
         }

@@ -60,10 +60,8 @@ pub(super) fn remark(one: &DeliveryView) -> String {
 
 /// What a decision has led to.
 pub(super) fn decided(one: &DeliveryView, what: &str) -> String {
-    let mut text = format!(
-        "{what}: {} of {} for {} ({})\n",
-        one.kind, one.incident_code, one.account, one.id
-    );
+    let mut text =
+        format!("{what}: {} of {} for {} ({})\n", one.kind, one.incident_code, one.account, one.id);
     let _ = write!(text, "It is {} now", one.state);
     let remark = remark(one);
     if remark.is_empty() {

@@ -3,10 +3,10 @@
 mod check;
 mod control;
 mod deliveries;
+mod eval;
 mod incidents;
 mod outbox;
 mod responses;
-mod eval;
 pub mod rules_lint;
 mod run;
 

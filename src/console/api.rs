@@ -100,7 +100,10 @@ async fn incidents(
         found.retain(|incident| since.is_none_or(|since| incident.opened >= since));
         let truncated = found.len() > limit;
         found.truncate(limit);
-        Ok(Json(IncidentList { incidents: found.iter().map(explain::summary).collect(), truncated }))
+        Ok(Json(IncidentList {
+            incidents: found.iter().map(explain::summary).collect(),
+            truncated,
+        }))
     })
     .await
 }
@@ -314,7 +317,10 @@ mod tests {
     fn states_are_words_with_commas() {
         assert_eq!(statuses(None).unwrap(), []);
         assert_eq!(statuses(Some("all")).unwrap(), []);
-        assert_eq!(statuses(Some("due,parked")).unwrap(), [OutboxStatus::Due, OutboxStatus::Parked]);
+        assert_eq!(
+            statuses(Some("due,parked")).unwrap(),
+            [OutboxStatus::Due, OutboxStatus::Parked]
+        );
         for words in ["", "due,", "Due", "due parked"] {
             assert!(statuses(Some(words)).is_err(), "{words}");
         }

@@ -61,9 +61,8 @@ impl Client {
     ) -> Result<T, CallError> {
         let mut target = encoded(path);
         if !query.is_empty() {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(query)
-                .finish();
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
             target.push('?');
             target.push_str(&query);
         }

@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    fn order(shard: u32) -> CloseOrder {
+    fn order(shard: i32) -> CloseOrder {
         CloseOrder {
             incident: IncidentId(uuid::Uuid::from_u128(7)),
             shard: ShardId(shard),
@@ -178,9 +178,8 @@ mod tests {
     async fn an_order_is_seen_by_the_worker_of_its_shard_alone_and_answered() {
         let closings = Arc::new(Closings::default());
         let asking = Arc::clone(&closings);
-        let asked = tokio::spawn(async move {
-            asking.close(order(3), Duration::from_secs(10)).await
-        });
+        let asked =
+            tokio::spawn(async move { asking.close(order(3), Duration::from_secs(10)).await });
         tokio::task::yield_now().await;
         assert!(closings.take(ShardId(2)).is_empty());
         let mut taken = closings.take(ShardId(3));
@@ -201,7 +200,9 @@ mod tests {
                 asking.close(order(0), Duration::from_secs(10)).await
             }));
         }
-        tokio::task::yield_now().await;
+        while closings.lock().len() < WAITING_MAX {
+            tokio::task::yield_now().await;
+        }
         let refused = closings.close(order(0), Duration::from_secs(10)).await;
         assert_eq!(refused, Err(CloseError::Busy));
         drop(closings.take(ShardId(0)));
@@ -216,10 +217,12 @@ mod tests {
         {
             let asking = closings.close(order(1), Duration::from_mins(1));
             tokio::pin!(asking);
-            assert!(std::future::poll_fn(|context| {
-                std::task::Poll::Ready(asking.as_mut().poll(context).is_pending())
-            })
-            .await);
+            assert!(
+                std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(asking.as_mut().poll(context).is_pending())
+                })
+                .await
+            );
         }
         assert!(closings.take(ShardId(1)).is_empty());
     }

@@ -187,4 +187,3 @@ pub(super) async fn blocking<T: Send + 'static>(
         Err(Problem::unavailable("the request was interrupted; the log says why"))
     })
 }
-

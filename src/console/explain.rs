@@ -248,11 +248,7 @@ fn line(text: &str) -> String {
 
 /// Writes the filter that would have kept an incident's detections from matching on this account.
 /// Correlations cannot be filtered: what feeds them can.
-pub(super) fn exception(
-    incident: &Incident,
-    rulebook: &Rulebook,
-    now: WallTime,
-) -> Option<String> {
+pub(super) fn exception(incident: &Incident, rulebook: &Rulebook, now: WallTime) -> Option<String> {
     let IncidentState::Closed { verdict, reason, by, .. } = &incident.state else { return None };
     if *verdict != crate::incident::Verdict::FalsePositive {
         return None;

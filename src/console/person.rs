@@ -98,9 +98,14 @@ mod tests {
         assert_eq!(person.reason, "called the tenant");
         assert_eq!(peer.person(None, "x").unwrap().name, "uid 4000000000");
         let long = "x".repeat(501);
-        for (by, reason) in
-            [(None, ""), (None, "  "), (None, "a\nb"), (None, &*long), (Some(""), "a"), (Some("\u{1b}[2J"), "a")]
-        {
+        for (by, reason) in [
+            (None, ""),
+            (None, "  "),
+            (None, "a\nb"),
+            (None, &*long),
+            (Some(""), "a"),
+            (Some("\u{1b}[2J"), "a"),
+        ] {
             let problem = peer.person(by, reason).unwrap_err();
             assert_eq!(problem.status, 400, "{by:?} {reason:?}");
         }
@@ -108,7 +113,9 @@ mod tests {
 
     #[test]
     fn nobody_but_the_owner_and_root_is_let_in() {
-        for (user_id, allowed) in [(Some(0), true), (Some(33), true), (Some(1000), false), (None, false)] {
+        for (user_id, allowed) in
+            [(Some(0), true), (Some(33), true), (Some(1000), false), (None, false)]
+        {
             assert_eq!(Peer { user_id }.check(33).is_ok(), allowed, "{user_id:?}");
         }
     }

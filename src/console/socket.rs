@@ -97,9 +97,8 @@ impl Console {
         let Self { listener, path, router } = self;
         let listener = BoundedListener::new(listener, CONNECTIONS_MAX, IDLE_MAX);
         let drained = stop.clone();
-        let server =
-            axum::serve(listener, router.into_make_service_with_connect_info::<Peer>())
-                .with_graceful_shutdown(async move { drained.cancelled().await });
+        let server = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>())
+            .with_graceful_shutdown(async move { drained.cancelled().await });
         let cut_off = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN_MAX).await;

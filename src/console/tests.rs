@@ -59,9 +59,10 @@ fn incident(account: &str) -> Incident {
         base: 60.0,
         multiplier: 1.25,
         multiplier_reasons: vec!["two_factor_off".into()],
-        evidence: vec![
-            ("content.norm".into(), "klik http://undian.example/x wa 6281234567890\u{1b}[2J".into()),
-        ],
+        evidence: vec![(
+            "content.norm".into(),
+            "klik http://undian.example/x wa 6281234567890\u{1b}[2J".into(),
+        )],
     };
     Incident {
         id: IncidentId::mint(&account, &event),
@@ -243,12 +244,22 @@ async fn requests_that_make_no_sense_are_refused_with_a_reason() {
         (vec!["v1", "outbox", &reset, "explode"], reason(), 404, "approve, deny"),
         (vec!["v1", "outbox", &reset, "approve"], json!({}), 422, "reason"),
         (vec!["v1", "outbox", &reset, "approve"], json!({"reason": " "}), 400, "empty"),
-        (vec!["v1", "outbox", &reset, "approve"], json!({"reason": long}), 413, "large"),
+        (vec!["v1", "outbox", &reset, "approve"], json!({"reason": long}), 413, "length limit"),
         (vec!["v1", "outbox", &reset, "approve"], json!({"reason": "x", "force": 1}), 422, "force"),
         (vec!["v1", "outbox", &reset, "retry"], reason(), 409, "parked or due"),
         (vec!["v1", "outbox", &reset, "undo"], reason(), 409, "finished action"),
-        (vec!["v1", "incidents", "SPM-FFFFFF", "close"], json!({"as": "resolved", "reason": "x"}), 404, "no incident"),
-        (vec!["v1", "incidents", "SPM-FFFFFF", "close"], json!({"as": "wrong", "reason": "x"}), 400, "`as` is"),
+        (
+            vec!["v1", "incidents", "SPM-FFFFFF", "close"],
+            json!({"as": "resolved", "reason": "x"}),
+            404,
+            "no incident",
+        ),
+        (
+            vec!["v1", "incidents", "SPM-FFFFFF", "close"],
+            json!({"as": "wrong", "reason": "x"}),
+            400,
+            "`as` is",
+        ),
         (vec!["v1", "incidents"], reason(), 405, "method"),
         (vec!["v2", "incidents"], reason(), 404, "no such path"),
     ] {
@@ -265,7 +276,10 @@ async fn an_action_is_decided_once_and_the_audit_log_names_the_person() {
     let world = World::start();
     let reset = World::reset_id();
     let approved = world.post(&["v1", "outbox", &reset[..8], "approve"], reason()).await.unwrap();
-    assert_eq!((&approved["state"], &approved["decision"]["approved"]), (&json!("due"), &json!(true)));
+    assert_eq!(
+        (&approved["state"], &approved["decision"]["approved"]),
+        (&json!("due"), &json!(true))
+    );
     for again in ["approve", "deny"] {
         let (status, _) = world.post(&["v1", "outbox", &reset, again], reason()).await.unwrap_err();
         assert_eq!(status, 409, "{again}");
@@ -282,7 +296,8 @@ async fn of_two_people_who_decide_at_the_same_time_one_wins() {
     let world = World::start();
     let reset = World::reset_id();
     let (approve, deny) = (["v1", "outbox", &reset, "approve"], ["v1", "outbox", &reset, "deny"]);
-    let (approved, denied) = tokio::join!(world.post(&approve, reason()), world.post(&deny, reason()));
+    let (approved, denied) =
+        tokio::join!(world.post(&approve, reason()), world.post(&deny, reason()));
     assert!(approved.is_ok() != denied.is_ok(), "{approved:?} {denied:?}");
     let stored = world.store.outbox().beginning_with(&reset[..8], 2).unwrap();
     assert_eq!(stored[0].decision.as_ref().unwrap().approved, approved.is_ok());
@@ -292,8 +307,7 @@ async fn of_two_people_who_decide_at_the_same_time_one_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_false_alarm_is_closed_once_and_what_has_not_run_is_withdrawn() {
     let world = World::start();
-    let worker =
-        tokio::spawn(World::work(Arc::clone(&world.closings), world.store.clone()));
+    let worker = tokio::spawn(World::work(Arc::clone(&world.closings), world.store.clone()));
     let code = incident("toko").id.code();
     let path = ["v1", "incidents", &code, "close"];
     let body = json!({"as": "false-positive", "reason": "a real raffle"});
@@ -304,7 +318,11 @@ async fn a_false_alarm_is_closed_once_and_what_has_not_run_is_withdrawn() {
     assert_eq!(status, 409);
     assert!(message.contains("closed already as false-positive"), "{message}");
     let kinds = |list: &Value| -> Vec<String> {
-        list.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap().to_owned()).collect()
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["kind"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(kinds(&won["withdrawn"]), ["force_password_reset", "pause_broadcasts"]);
     assert_eq!(kinds(&won["done"]), ["revoke_sessions"]);

@@ -17,7 +17,8 @@ pub(super) struct Lane {
 impl Lane {
     /// Starts without a topic; `stored` are the offsets of the store.
     pub(super) fn new(shard: Shard, stored: &BTreeMap<TopicIndex, Offset>) -> Self {
-        let generation = |(topic, offset): (&TopicIndex, &Offset)| (*topic, Generation::of(*offset));
+        let generation =
+            |(topic, offset): (&TopicIndex, &Offset)| (*topic, Generation::of(*offset));
         let generations = stored.iter().map(generation).collect();
         Self { shard, merge: Merge::default(), generations }
     }

@@ -118,7 +118,10 @@ impl Around {
     }
 }
 
-fn load_rules(config: &Config, around: &Around) -> Result<(Reloader, engine::Metrics), DaemonError> {
+fn load_rules(
+    config: &Config,
+    around: &Around,
+) -> Result<(Reloader, engine::Metrics), DaemonError> {
     let loaded = reload::load(&config.rules)
         .map_err(|source| DaemonError::Rules { path: config.rules.clone(), source })?;
     let metrics = engine::Metrics::new(around.registry())?;

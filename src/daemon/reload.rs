@@ -43,8 +43,7 @@ pub(super) fn load(path: &Path) -> Result<LoadedRules, LoadFailure> {
     if !read.unreadable.is_empty() {
         return Err(LoadFailure::Invalid(read.unreadable));
     }
-    let (rulebook, warnings) =
-        rulebook::compile(&read.sources).map_err(LoadFailure::Invalid)?;
+    let (rulebook, warnings) = rulebook::compile(&read.sources).map_err(LoadFailure::Invalid)?;
     let texts = rule_texts(&rulebook, &read.sources.rules);
     Ok(LoadedRules { rules: Rules::new(rulebook), texts, warnings: warnings.len() })
 }
@@ -89,7 +88,8 @@ impl Difference {
                 Some(_) => {}
             }
         }
-        difference.removed = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
+        difference.removed =
+            before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
         difference
     }
 }

@@ -45,7 +45,10 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Returns the offsets of a shard as Kafka knows them.
-    pub(super) fn resume(&self, shard: ShardId) -> Result<BTreeMap<TopicIndex, Offset>, StoreError> {
+    pub(super) fn resume(
+        &self,
+        shard: ShardId,
+    ) -> Result<BTreeMap<TopicIndex, Offset>, StoreError> {
         let stored = self.store.shard(shard).resume_offsets()?;
         let kafka = |(topic, offset)| (topic, generation::kafka(offset));
         Ok(stored.into_iter().map(kafka).collect())

@@ -83,7 +83,9 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{EventOutcome, Incoming, NoAccounts, Rules, Settings, Shard, Workspace, step};
+    use crate::engine::{
+        EventOutcome, Incoming, NoAccounts, Rules, Settings, Shard, Workspace, step,
+    };
     use crate::event::{AccountId, Document, Event, EventId, EventType, ShardId, TopicIndex};
     use crate::rulebook::{Sources, compile};
 

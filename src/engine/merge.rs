@@ -99,7 +99,8 @@ impl Merge {
         lane.read = Offset(offset.0 + 1);
         lane.queued_bytes += record.bytes();
         lane.queue.push_back(record);
-        lane.is_held |= lane.queue.len() >= HELD_FROM_RECORDS || lane.queued_bytes >= HELD_FROM_BYTES;
+        lane.is_held |=
+            lane.queue.len() >= HELD_FROM_RECORDS || lane.queued_bytes >= HELD_FROM_BYTES;
         self.queued += 1;
     }
 

@@ -112,14 +112,8 @@ pub enum Category {
 }
 
 impl Category {
-    pub const ALL: [Self; 6] = [
-        Self::Message,
-        Self::Template,
-        Self::Broadcast,
-        Self::Login,
-        Self::Change,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Message, Self::Template, Self::Broadcast, Self::Login, Self::Change, Self::Other];
 
     /// Returns the word that rules and metrics use.
     pub fn as_str(self) -> &'static str {

@@ -227,9 +227,8 @@ impl Database {
         if with_audit && own != log {
             numbers.insert(0, log);
         }
-        let take = |number: usize| {
-            self.write_locks[number].lock().unwrap_or_else(PoisonError::into_inner)
-        };
+        let take =
+            |number: usize| self.write_locks[number].lock().unwrap_or_else(PoisonError::into_inner);
         numbers.into_iter().map(take).collect()
     }
 

@@ -69,9 +69,10 @@ pub(super) fn beginning_with<T: Indexed>(
     limit: usize,
 ) -> Result<Vec<T>, StoreError> {
     let kind = T::key(Uuid::nil())[0];
-    let whole = hex.as_bytes().chunks_exact(2).map_while(|pair| {
-        u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
-    });
+    let whole = hex
+        .as_bytes()
+        .chunks_exact(2)
+        .map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     let prefix: Vec<u8> = std::iter::once(kind).chain(whole).collect();
     let mut found = Vec::new();
     for shard in database.shards()? {

@@ -128,21 +128,27 @@ impl ShardStore {
     /// # Errors
     /// [`StoreError::Io`] when the disk refuses (full, for example): call again with the same batch.
     pub fn commit(&self, batch: &Batch) -> Result<Committed, StoreError> {
-        self.database.change_audited(&layout::shard_tree(self.shard), &batch.audit, |tree, change| {
-            put_state(batch, change);
-            let mut committed = Committed::default();
-            for incident in &batch.incidents {
-                committed.kept_incidents.extend(incidents::put_if_newer(tree, change, incident)?);
-            }
-            let mut seen = std::collections::BTreeSet::new();
-            for entry in &batch.outbox {
-                let first = seen.insert(entry.planned.id);
-                if first && outbox::put_if_absent(tree, change, entry)? {
-                    committed.planned += 1;
+        self.database.change_audited(
+            &layout::shard_tree(self.shard),
+            &batch.audit,
+            |tree, change| {
+                put_state(batch, change);
+                let mut committed = Committed::default();
+                for incident in &batch.incidents {
+                    committed
+                        .kept_incidents
+                        .extend(incidents::put_if_newer(tree, change, incident)?);
                 }
-            }
-            Ok(committed)
-        })
+                let mut seen = std::collections::BTreeSet::new();
+                for entry in &batch.outbox {
+                    let first = seen.insert(entry.planned.id);
+                    if first && outbox::put_if_absent(tree, change, entry)? {
+                        committed.planned += 1;
+                    }
+                }
+                Ok(committed)
+            },
+        )
     }
 
     fn content(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

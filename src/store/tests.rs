@@ -107,6 +107,7 @@ fn batch_of(number: i64) -> Batch {
         accounts: (0..20).map(|i| (account(&format!("a{i}")), state(number))).collect(),
         offsets: Some([(TopicIndex(0), Offset(number)), (TopicIndex(1), Offset(number))].into()),
         shard_state: Some(state(number)),
+        audit: Vec::new(),
         outbox: vec![entry(&incident, "platform")],
         incidents: vec![incident],
         forgotten: Vec::new(),

@@ -160,7 +160,10 @@ fn approve_and_deny(
     daemon.until("the reset is settled", || {
         let done = json(setup, &["responses", "list", "--state", "done"]);
         let deliveries = done["deliveries"].as_array().unwrap().clone();
-        deliveries.iter().any(|one| one["id"] == reset && one["users"][0]["done"] == true).then_some(())
+        deliveries
+            .iter()
+            .any(|one| one["id"] == reset && one["users"][0]["done"] == true)
+            .then_some(())
     });
 }
 

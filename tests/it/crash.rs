@@ -72,10 +72,8 @@ fn produce(brokers: &str, prefix: &str) -> BTreeMap<(String, i32), i64> {
         }
         for payload in payloads {
             let key = event.account.as_str().as_bytes();
-            let mut record = BaseRecord::<[u8], [u8]>::to(&topic)
-                .partition(partition)
-                .key(key)
-                .payload(payload);
+            let mut record =
+                BaseRecord::<[u8], [u8]>::to(&topic).partition(partition).key(key).payload(payload);
             while let Err((_, back)) = producer.send(record) {
                 producer.poll(std::time::Duration::from_millis(10));
                 record = back;
@@ -100,11 +98,8 @@ struct Final {
 }
 
 fn inspect(state: &Path, prefix: &str) -> Final {
-    let settings = store::Settings {
-        path: state.to_owned(),
-        quarantine: false,
-        ..store::Settings::default()
-    };
+    let settings =
+        store::Settings { path: state.to_owned(), quarantine: false, ..store::Settings::default() };
     let metrics = store::Metrics::new(&prometheus::Registry::new()).unwrap();
     let store = Store::open(&settings, metrics).unwrap().store;
     let verified = store.verify().unwrap();

@@ -122,9 +122,8 @@ fn a_topic_that_is_deleted_and_made_anew_is_read_from_its_beginning() {
     // The second start reads none of them again.
     for expected in [5.0, 0.0] {
         let daemon = Daemon::start(&setup);
-        daemon.until("the messages of the topic made anew", || {
-            daemon.has_caught_up(1).then_some(())
-        });
+        daemon
+            .until("the messages of the topic made anew", || daemon.has_caught_up(1).then_some(()));
         assert_eq!(events(&daemon, "message", "replayed"), 0.0, "they were taken for known ones");
         assert_eq!(events(&daemon, "message", "processed"), expected);
         daemon.terminate();
@@ -158,7 +157,8 @@ fn rules_are_loaded_again_while_it_runs_and_a_broken_folder_changes_nothing() {
     setup.rules = folder.path().join("rules");
     std::fs::create_dir(&setup.rules).unwrap();
     write_rules(&setup.rules, "melon", "semangka", "Melon");
-    let tell = Teller { brokers: &brokers, prefix: &prefix, account: "toko-reload", language: "id" };
+    let tell =
+        Teller { brokers: &brokers, prefix: &prefix, account: "toko-reload", language: "id" };
     let say = |id: &str, minute: u32, text: &str| {
         tell.produce("messages", &[tell.message(id, minute, text)]);
     };

@@ -95,10 +95,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
             let mut query = vec![("state", state), ("limit", &*args.limit)];
             query.extend(args.account.as_deref().map(|account| ("account", account)));
             query.extend(args.since.as_deref().map(|since| ("since", since)));
-            args.control.ask(
-                |client| client.get::<IncidentList>(&["v1", "incidents"], &query),
-                text::list,
-            )
+            args.control
+                .ask(|client| client.get::<IncidentList>(&["v1", "incidents"], &query), text::list)
         }
         Verb::Show(args) => args.control.ask(
             |client| client.get::<IncidentView>(&["v1", "incidents", &args.id], &[]),

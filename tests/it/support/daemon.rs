@@ -240,12 +240,8 @@ impl Platform {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let platform = Self {
-            port,
-            seen: Arc::default(),
-            is_down: Arc::default(),
-            refused: Arc::default(),
-        };
+        let platform =
+            Self { port, seen: Arc::default(), is_down: Arc::default(), refused: Arc::default() };
         let stub = platform.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -322,12 +318,8 @@ impl MailServer {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Self {
-            port,
-            mails: Arc::default(),
-            is_down: Arc::default(),
-            refused: Arc::default(),
-        };
+        let server =
+            Self { port, mails: Arc::default(), is_down: Arc::default(), refused: Arc::default() };
         let accepting = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {

@@ -79,4 +79,3 @@ pub(crate) fn produce(brokers: &str, prefix: &str) {
         kafka::produce(brokers, &format!("{prefix}broadcasts"), 0, &[&broadcast]);
     }
 }
-

@@ -20,7 +20,14 @@ const STRANGER: &str = "198.51.100.77";
 
 impl Teller<'_> {
     /// Returns an event of the account.
-    pub(crate) fn event(&self, id: &str, kind: &str, time: &str, ip: &str, body: &Value) -> Vec<u8> {
+    pub(crate) fn event(
+        &self,
+        id: &str,
+        kind: &str,
+        time: &str,
+        ip: &str,
+        body: &Value,
+    ) -> Vec<u8> {
         let account = self.account;
         let mut event = json!({
             "id": format!("{account}-{id}"), "type": kind, "time": time,

@@ -99,9 +99,13 @@ fn view() -> IncidentView {
         risk_now: 91.25,
         now: "2026-11-10T01:11:00Z".to_owned(),
         half_life_seconds: 21_600,
-        thresholds: [("alert", 50.0, true), ("notify_tenant", 75.0, true), ("respond", 100.0, false)]
-            .map(|(name, risk, crossed)| ThresholdView { name: name.to_owned(), risk, crossed })
-            .to_vec(),
+        thresholds: [
+            ("alert", 50.0, true),
+            ("notify_tenant", 75.0, true),
+            ("respond", 100.0, false),
+        ]
+        .map(|(name, risk, crossed)| ThresholdView { name: name.to_owned(), risk, crossed })
+        .to_vec(),
         contributions: vec![contribution("lottery_prize", 125.0), contribution("new_site", 57.5)],
         actors: vec![ActorView {
             id: Some("7".to_owned()),
