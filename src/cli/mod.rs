@@ -7,7 +7,7 @@ mod eval;
 mod incidents;
 mod outbox;
 mod responses;
-pub mod rules_lint;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ enum Verb {
     Responses(responses::Args),
     Outbox(outbox::Args),
     Eval(eval::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Verb::Responses(args) => responses::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 

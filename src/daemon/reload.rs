@@ -121,9 +121,9 @@ impl Reloader {
 
     /// Runs until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let (ring, mut rung) = mpsc::channel::<()>(1);
+        let (bell, mut changes) = mpsc::channel::<()>(1);
         // The watcher ends when it is dropped.
-        let _watcher = watch(&self.path, ring);
+        let _watcher = watch(&self.path, bell);
         let Ok(mut hangup) = signal(SignalKind::hangup()) else {
             tracing::error!("SIGHUP cannot be listened for: rules are loaded at the start only");
             return;
@@ -136,8 +136,8 @@ impl Reloader {
                     self.reload().await;
                     systemd::ready("reading events");
                 }
-                Some(()) = rung.recv() => {
-                    settle(&mut rung).await;
+                Some(()) = changes.recv() => {
+                    settle(&mut changes).await;
                     self.reload().await;
                 }
             }
@@ -195,7 +195,7 @@ impl Reloader {
 }
 
 /// Rings when something below the path changes; nothing is watched where that is not possible.
-fn watch(path: &Path, ring: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+fn watch(path: &Path, bell: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| {
         // Reading the rules is an event as well, and must not ring.
         let is_change = event.map_or(true, |event| match event.kind {
@@ -208,7 +208,7 @@ fn watch(path: &Path, ring: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         });
         if is_change {
             // It has been rung already if there is no room.
-            let _ = ring.try_send(());
+            let _ = bell.try_send(());
         }
     };
     let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
@@ -223,10 +223,10 @@ fn watch(path: &Path, ring: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
 }
 
 /// Waits until no more changes come.
-async fn settle(rung: &mut mpsc::Receiver<()>) {
+async fn settle(changes: &mut mpsc::Receiver<()>) {
     let latest = Instant::now() + QUIET_AT_MOST;
     while Instant::now() < latest {
-        match tokio::time::timeout(QUIET, rung.recv()).await {
+        match tokio::time::timeout(QUIET, changes.recv()).await {
             Ok(Some(())) => {}
             Ok(None) | Err(_) => return,
         }

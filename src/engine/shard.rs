@@ -95,14 +95,11 @@ impl Shard {
     pub fn adopt(&mut self, rules: &Rules) {
         rules.correlator.reconcile(self.state.watermark, &mut self.state.windows);
         self.state.rules_revision = Arc::clone(&rules.rulebook.revision);
-        for slot in self.accounts.values_mut() {
-            let account = &mut slot.account;
-            rules.correlator.forget_unknown(
-                &self.state.windows,
-                &mut account.windows,
-                &mut account.normal,
-            );
-        }
+        // Each account by itself, so their order does not matter.
+        let windows = &self.state.windows;
+        self.accounts.values_mut().for_each(|Slot { account, .. }| {
+            rules.correlator.forget_unknown(windows, &mut account.windows, &mut account.normal);
+        });
     }
 
     /// Returns the revision of the rule set by which the state came about.

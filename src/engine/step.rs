@@ -22,8 +22,8 @@ use crate::detect::content::{Content, Derived};
 use crate::detect::correlate::{CorrelationInput, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::event::{AccountId, Event, EventTime, TimeSpan, Value};
-use crate::incident::{Changes, Match, Occasion, Posture, Tenant};
-use crate::rulebook::{DetectionIndex, PlanFigures, RuleIndex};
+use crate::incident::{Changes, Ledger, Match, Occasion, Posture, Tenant};
+use crate::rulebook::{DetectionIndex, PlanFigures, Policy, RuleIndex};
 use crate::store::StoreError;
 
 /// Settings of the engine.
@@ -70,10 +70,6 @@ struct Found {
 }
 
 impl Found {
-    fn is_empty(&self) -> bool {
-        self.matched.is_empty() && self.fired.is_empty()
-    }
-
     fn rules(&self) -> impl Iterator<Item = RuleIndex> {
         let detections = self.matched.iter().map(|index| RuleIndex::Detection(*index));
         detections.chain(self.fired.iter().map(|one| RuleIndex::Correlation(one.correlation)))
@@ -87,15 +83,29 @@ struct Local {
     plan: PlanFigures,
 }
 
-/// One event that was evaluated, for replays and tests of rules.
+/// One event that was evaluated, or one `absence` that was noticed: for replays and tests of rules.
 #[derive(Debug)]
 pub struct Observed<'a> {
-    pub event: &'a Event,
+    pub account: &'a AccountId,
+    /// When the event happened, or when what is absent should have happened at the latest.
+    pub time: EventTime,
+    /// The event as the rules saw it; nothing for an `absence`.
+    pub subject: Option<&'a Subject<'a>>,
     /// Every rule that matched, also base rules of correlations.
     pub matches: &'a [RuleIndex],
-    /// The account's risk after the event.
-    pub risk: f64,
+    /// What the correlations among them found.
+    pub fired: &'a [Fired],
     pub changes: &'a Changes,
+    ledger: &'a Ledger,
+    now: EventTime,
+    policy: &'a Policy,
+}
+
+impl Observed<'_> {
+    /// Returns the account's risk after the event.
+    pub fn risk(&self) -> f64 {
+        self.ledger.risk(self.now, self.policy)
+    }
 }
 
 /// Runs a batch of records of one shard, in the given order.
@@ -138,7 +148,7 @@ pub fn step(
         }
         shard.put_back(id, account, &rules.rulebook.policy);
         let mut run = Run { shard, rules, settings, workspace, outcome: &mut outcome };
-        run.deadlines()?;
+        run.deadlines(observe)?;
     }
     Ok(outcome)
 }
@@ -208,11 +218,18 @@ impl<'a> Run<'a> {
             learning,
         };
         let changes = self.record(account, event, &reported, posture, new_hosts);
-        if !found.is_empty() || changes != Changes::default() {
-            let risk = account.ledger.risk(account.last_seen, policy);
-            let matches: Vec<RuleIndex> = found.rules().collect();
-            observe(&Observed { event, matches: &matches, risk, changes: &changes });
-        }
+        let matches: Vec<RuleIndex> = found.rules().collect();
+        observe(&Observed {
+            account: event.account(),
+            time: event.time(),
+            subject: Some(&subject),
+            matches: &matches,
+            fired: &found.fired,
+            changes: &changes,
+            ledger: &account.ledger,
+            now: account.last_seen,
+            policy,
+        });
         self.take_over(event.account(), changes);
         self.workspace.found = found;
     }
@@ -363,7 +380,7 @@ impl<'a> Run<'a> {
     }
 
     /// Closes incidents that have been quiet, and fires what should have followed and did not.
-    fn deadlines(&mut self) -> Result<(), StoreError> {
+    fn deadlines(&mut self, observe: &mut dyn FnMut(&Observed<'_>)) -> Result<(), StoreError> {
         let policy = &self.rules.rulebook.policy;
         while let Some(id) = self.shard.next_closing() {
             let Some(mut account) = self.shard.take(&id, self.rules)? else { continue };
@@ -383,6 +400,17 @@ impl<'a> Run<'a> {
                     *self.outcome.alerts.entry(rule).or_default() += 1;
                 }
                 let changes = self.record_absence(&mut account, &id, one);
+                observe(&Observed {
+                    account: &id,
+                    time: one.time,
+                    subject: None,
+                    matches: &[rule],
+                    fired: std::slice::from_ref(one),
+                    changes: &changes,
+                    ledger: &account.ledger,
+                    now: account.last_seen.max(one.time),
+                    policy,
+                });
                 self.take_over(&id, changes);
             }
             if let Some(deadline) = account.windows.next_deadline() {

@@ -168,12 +168,17 @@ impl Intake<'_> {
             .filter(|key| held.contains(key) || self.full.contains(&self.shared.worker_of(key.0)))
             .collect();
         let mut paused = self.shared.paused();
-        let begin = self.list(wanted.difference(&paused));
-        let end = self.list(paused.difference(&wanted));
-        let begun = if begin.count() > 0 { self.consumer.pause(&begin) } else { Ok(()) };
-        let ended = if end.count() > 0 { self.consumer.resume(&end) } else { Ok(()) };
-        if let Err(error) = begun.and(ended) {
-            warn!(%error, "partitions could not be paused or resumed");
+        let stopped = self.list(wanted.difference(&paused));
+        if stopped.count() > 0
+            && let Err(error) = self.consumer.pause(&stopped)
+        {
+            warn!(%error, "partitions could not be paused");
+        }
+        let released = self.list(paused.difference(&wanted));
+        if released.count() > 0
+            && let Err(error) = self.consumer.resume(&released)
+        {
+            warn!(%error, "partitions could not be resumed");
         }
         *paused = wanted;
     }

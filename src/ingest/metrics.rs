@@ -37,6 +37,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers all figures, at zero where their labels are known.
+    #[expect(clippy::too_many_lines, reason = "a list: one metric after another")]
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             lag: IntGaugeVec::new(

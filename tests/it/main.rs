@@ -10,5 +10,6 @@ mod deploy;
 mod eval;
 mod kafka_ingest;
 mod outage;
+mod rules;
 mod support;
 mod takeover;
