@@ -77,13 +77,13 @@ impl ControlArgs {
 /// was decided already is something to look at.
 fn exit_of(error: &CallError) -> Exit {
     match error {
+        CallError::Refused { status: 409, .. } => Exit::Findings,
+        CallError::Refused { status: 400..=499, .. } => Exit::Usage,
         CallError::NotRunning { .. }
         | CallError::NotAllowed(_)
         | CallError::Broken(_)
-        | CallError::NotUnderstood => Exit::Environment,
-        CallError::Refused { status: 409, .. } => Exit::Findings,
-        CallError::Refused { status: 400..=499, .. } => Exit::Usage,
-        CallError::Refused { .. } => Exit::Environment,
+        | CallError::NotUnderstood
+        | CallError::Refused { .. } => Exit::Environment,
     }
 }
 

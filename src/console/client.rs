@@ -1,5 +1,6 @@
 //! The other end of the control socket, for the command line: one request, one answer.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -147,7 +148,8 @@ fn encoded(path: &[&str]) -> String {
             if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
                 target.push(char::from(byte));
             } else {
-                target.push_str(&format!("%{byte:02X}"));
+                // Writing into a String cannot fail.
+                let _ = write!(target, "%{byte:02X}");
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::telemetry::BoundedListener;
 
 const CONNECTIONS_MAX: usize = 32;
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 /// How long open answers may take when the process stops.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// The owner may read and write, which is to connect.

@@ -326,8 +326,8 @@ async fn a_false_alarm_is_closed_once_and_what_has_not_run_is_withdrawn() {
     };
     assert_eq!(kinds(&won["withdrawn"]), ["force_password_reset", "pause_broadcasts"]);
     assert_eq!(kinds(&won["done"]), ["revoke_sessions"]);
-    let list = world.get(&["v1", "incidents"]).await.unwrap();
-    assert_eq!(list["incidents"][0]["closed"]["reason"], "a real raffle");
+    let incidents = world.get(&["v1", "incidents"]).await.unwrap();
+    assert_eq!(incidents["incidents"][0]["closed"]["reason"], "a real raffle");
     let stored = world.store.incidents().get(incident("toko").id).unwrap().unwrap();
     let IncidentState::Closed { verdict, .. } = stored.state else { panic!("{stored:?}") };
     assert_eq!(verdict, Verdict::FalsePositive);

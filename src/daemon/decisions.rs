@@ -1,7 +1,7 @@
 //! What people decide, carried out by the worker that owns the account.
 
 use crate::console::{CloseAnswer, CloseOrder};
-use crate::engine::{Closing, Rules, Shard};
+use crate::engine::{Closing, Outcome, Rules, Shard};
 use crate::event::EventTime;
 use crate::incident::{Incident, IncidentState};
 use crate::store::{AuditEntry, Store, StoreError};
@@ -9,7 +9,7 @@ use crate::store::{AuditEntry, Store, StoreError};
 /// What an order comes to, before it is durable.
 pub(super) enum Decided {
     /// To be committed with the audit entry, then answered.
-    Close { outcome: crate::engine::Outcome, audit: AuditEntry, closed: Box<Incident> },
+    Close { outcome: Box<Outcome>, audit: AuditEntry, closed: Box<Incident> },
     /// Nothing to commit.
     Nothing(CloseAnswer),
 }
@@ -43,5 +43,5 @@ pub(super) fn close(
         subject: order.incident.to_string().into(),
         reason: order.reason.as_str().into(),
     };
-    Ok(Decided::Close { outcome, audit, closed: Box::new(closed) })
+    Ok(Decided::Close { outcome: Box::new(outcome), audit, closed: Box::new(closed) })
 }

@@ -145,7 +145,7 @@ impl Worker {
                     Decided::Close { outcome, audit, closed } => {
                         shared.metrics.count(&outcome, &self.rules);
                         let entries = vec![audit.clone()];
-                        save_effects(shared, &self.rules, lane, outcome, entries, &self.pulse)?;
+                        save_effects(shared, &self.rules, lane, *outcome, entries, &self.pulse)?;
                         audit.log();
                         taken.answer(CloseAnswer::Closed(closed));
                     }

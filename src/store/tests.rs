@@ -629,7 +629,7 @@ fn records_are_found_by_the_beginning_of_their_id() {
     let digits = incident.id.0.simple().to_string();
     for length in [1, 6, 7, 32] {
         let found = store.incidents().beginning_with(&digits[..length], 2).unwrap();
-        assert_eq!(found, [incident.clone()], "{length} digits");
+        assert_eq!(found, std::slice::from_ref(&incident), "{length} digits");
     }
     assert_eq!(store.incidents().beginning_with("zz", 2).unwrap(), []);
     assert_eq!(store.incidents().beginning_with(&digits[1..], 2).unwrap(), []);
