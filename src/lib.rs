@@ -10,6 +10,7 @@
 //!    this account, [`incident`] turns matches into risk, incidents and planned responses.
 //! 4. [`store`] makes state, offsets, incidents and the outbox durable in one atomic batch.
 //! 5. [`respond`] takes the outbox to the world: e-mail and platform actions.
+//! 6. [`console`] answers staff, who decide what may not happen by itself.
 //!
 //! [`daemon`] connects these stages and stops them in order. Start reading at [`engine`].
 
@@ -28,6 +29,7 @@ pub mod store;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod demo;
 pub mod secret;

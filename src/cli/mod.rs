@@ -5,6 +5,12 @@ mod config;
 mod demo;
 mod eval;
 mod health;
+mod control;
+mod deliveries;
+mod eval;
+mod incidents;
+mod outbox;
+mod responses;
 mod rules;
 mod run;
 
@@ -27,6 +33,9 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Demo(demo::Args),
+    Incidents(incidents::Args),
+    Responses(responses::Args),
+    Outbox(outbox::Args),
     Eval(eval::Args),
     Config(config::Args),
     Health(health::Args),
@@ -56,6 +65,9 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Incidents(args) => incidents::run(&args),
+        Verb::Responses(args) => responses::run(&args),
+        Verb::Outbox(args) => outbox::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),

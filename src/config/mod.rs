@@ -21,7 +21,7 @@ use finding::Known;
 
 use crate::event::decode::{Limits, WireShape};
 use crate::rulebook::nearest;
-use crate::{engine, ingest, respond, store, telemetry};
+use crate::{console, engine, ingest, respond, store, telemetry};
 
 /// The commented configuration file with all defaults.
 pub const DEFAULT: &str = include_str!("../../deploy/default.yaml");
@@ -41,6 +41,7 @@ pub struct Config {
     pub store: store::Settings,
     pub respond: respond::Settings,
     pub telemetry: telemetry::Settings,
+    pub console: console::Settings,
 }
 
 impl Default for Config {
@@ -55,6 +56,7 @@ impl Default for Config {
             store: store::Settings::default(),
             respond: respond::Settings::default(),
             telemetry: telemetry::Settings::default(),
+            console: console::Settings::default(),
         }
     }
 }

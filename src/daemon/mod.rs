@@ -1,5 +1,6 @@
 //! Builds the stages, connects them, and stops them in order.
 
+mod decisions;
 mod generation;
 mod lane;
 mod metrics;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::console::{self, Closings, Console, Desk};
 use crate::engine;
 use crate::ingest::{self, DeadLetters, IngestError, InputTopic, Wiring, WorkerFailure};
 use crate::respond::{self, Responder};
@@ -39,6 +41,8 @@ pub enum DaemonError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Admin(#[from] AdminError),
+    #[error(transparent)]
+    Console(#[from] console::SocketError),
     #[error("a metric cannot be registered")]
     Metrics(#[from] prometheus::Error),
     #[error("the dead letter target cannot be opened")]
@@ -88,10 +92,14 @@ pub async fn run_inside(
     };
     tasks.push(tokio::spawn(upkeep.run(around.stop.clone())));
 
+    let closings = Arc::new(Closings::default());
+    tasks.push(serve_console(&config, &around, &store, &reloader, &responder, &closings)?);
+
     let telemetry = around.telemetry.clone();
     // Nobody listens when the daemon is all there is.
     let _ = opened.send(Running { store: store.clone(), telemetry, address });
-    let ingestion = ingest(&config, &around, &store, &reloader, engine_metrics, planned)?;
+    let effects = Effects { planned, closings };
+    let ingestion = ingest(&config, &around, &store, &reloader, engine_metrics, effects)?;
     tasks.push(tokio::spawn(reloader.run(around.stop.clone())));
     systemd::ready("reading events");
     ingestion.ended().cancelled().await;
@@ -204,13 +212,42 @@ fn respond(
     Ok((responder, planned))
 }
 
+/// Opens the control socket for staff.
+fn serve_console(
+    config: &Config,
+    around: &Around,
+    store: &Store,
+    reloader: &Reloader,
+    responder: &Responder,
+    closings: &Arc<Closings>,
+) -> Result<JoinHandle<()>, DaemonError> {
+    let rules = Arc::clone(&reloader.rules);
+    let desk = Desk {
+        store: store.clone(),
+        operator: responder.operator.clone(),
+        closings: Arc::clone(closings),
+        clock: Arc::clone(&around.clock),
+        rulebook: Arc::new(move || Arc::clone(rules.load().rulebook())),
+        metrics: console::Metrics::new(around.registry())?,
+    };
+    let console = Console::bind(&config.console.socket(&config.store.path), desk)?;
+    Ok(tokio::spawn(console.serve(around.stop.clone())))
+}
+
+/// What the workers share with the stages beside them.
+struct Effects {
+    /// The bell that tells the responder of new entries.
+    planned: Arc<tokio::sync::Notify>,
+    closings: Arc<Closings>,
+}
+
 fn ingest(
     config: &Config,
     around: &Around,
     store: &Store,
     reloader: &Reloader,
     engine_metrics: engine::Metrics,
-    planned: Arc<tokio::sync::Notify>,
+    effects: Effects,
 ) -> Result<ingest::Handle, DaemonError> {
     let ingest_metrics = ingest::Metrics::new(around.registry())?;
     let times = metrics::Metrics::new(around.registry())?;
@@ -233,7 +270,8 @@ fn ingest(
         patience: Patience::new(around.readiness.clone(), stop.clone(), times.clone()),
         times,
         clock: Arc::clone(&around.clock),
-        planned,
+        planned: effects.planned,
+        closings: effects.closings,
     });
     let resume = Arc::clone(&shared);
     let readiness = around.readiness.clone();

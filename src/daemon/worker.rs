@@ -8,16 +8,18 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::decisions::{self, Decided};
 use super::generation;
 use super::lane::Lane;
 use super::metrics::{Metrics, Part};
 use super::patience::{Patience, PatientAccounts};
 use crate::clock::Clock;
+use crate::console::{CloseAnswer, Closings};
 use crate::engine::{self, Incoming, Outcome, Rules, Shard, Workspace};
 use crate::event::decode::{self, Limits, WireShape};
 use crate::event::{Category, EventTime, Offset, RawRecord, ShardId, TopicIndex};
 use crate::ingest::{Backlog, DeadLetters, Kept, Refusal, ShardWorker, WorkerFailure};
-use crate::store::{Batch, OutboxEntry, Store, StoreError};
+use crate::store::{AuditEntry, Batch, OutboxEntry, Store, StoreError};
 use crate::telemetry::Pulse;
 
 /// What all workers share.
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     /// Rung after a commit that planned something.
     pub(super) planned: Arc<Notify>,
+    /// Incidents that people close.
+    pub(super) closings: Arc<Closings>,
 }
 
 impl Shared {
@@ -122,11 +126,34 @@ impl Worker {
             shared.metrics.unreadable_accounts.inc_by(lane.shard.take_unreadable());
             if outcome.has_effects() {
                 let began = Instant::now();
-                save_effects(shared, &self.rules, lane, outcome, &self.pulse)?;
+                save_effects(shared, &self.rules, lane, outcome, Vec::new(), &self.pulse)?;
                 shared.times.took(Part::Commit, began.elapsed(), count);
             }
             judged(shared, &times);
         }
+    }
+
+    /// Carries out what people decided about incidents of this worker's shards.
+    fn decide(&mut self) -> Result<(), WorkerFailure> {
+        let shared = &self.shared;
+        for (id, lane) in &mut self.lanes {
+            for taken in shared.closings.take(*id) {
+                let decided = shared.patience.wait(&self.pulse, || {
+                    decisions::close(&shared.store, &mut lane.shard, &self.rules, &taken.order)
+                });
+                match decided.map_err(failure)? {
+                    Decided::Close { outcome, audit, closed } => {
+                        shared.metrics.count(&outcome, &self.rules);
+                        let entries = vec![audit.clone()];
+                        save_effects(shared, &self.rules, lane, *outcome, entries, &self.pulse)?;
+                        audit.log();
+                        taken.answer(CloseAnswer::Closed(closed));
+                    }
+                    Decided::Nothing(answer) => taken.answer(answer),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn checkpoint(&mut self, id: ShardId) -> Result<(), WorkerFailure> {
@@ -136,7 +163,7 @@ impl Worker {
         self.shared.dead_letters.flush(DEAD_LETTER_FLUSH).map_err(failure)?;
         let mut batch = Batch::default();
         lane.shard.add_checkpoint(lane.merge.resume_offsets(), &mut batch);
-        commit(&self.shared, id, &batch, &self.pulse)?;
+        commit(&self.shared, &self.rules, lane, &batch, &self.pulse)?;
         lane.shard.checkpointed(most);
         self.safe.extend(lane.kafka_offsets(id));
         timer.observe_duration();
@@ -207,6 +234,7 @@ impl ShardWorker for Worker {
 
     fn records(&mut self, records: Vec<RawRecord>) -> Result<(), WorkerFailure> {
         self.take_over_rules()?;
+        self.decide()?;
         let (began, count) = (Instant::now(), records.len());
         let mut touched = BTreeSet::new();
         for record in &records {
@@ -232,6 +260,7 @@ impl ShardWorker for Worker {
     fn idle(&mut self) -> Result<(), WorkerFailure> {
         self.pulse.beat();
         self.take_over_rules()?;
+        self.decide()?;
         self.checkpoint_when_due()
     }
 
@@ -257,17 +286,19 @@ impl ShardWorker for Worker {
     }
 }
 
-/// Makes what a step led to durable, with the state it came from.
+/// Makes what a step or a person's decision led to durable, with the state it came from.
 fn save_effects(
     shared: &Shared,
     rules: &Rules,
     lane: &mut Lane,
     outcome: Outcome,
+    audit: Vec<AuditEntry>,
     pulse: &Pulse,
 ) -> Result<(), WorkerFailure> {
     let mut batch = Batch {
         incidents: outcome.incidents.into_values().collect(),
         outbox: outcome.planned.into_iter().map(OutboxEntry::new).collect(),
+        audit,
         ..Batch::default()
     };
     if rules.has_shard_state() {
@@ -276,7 +307,7 @@ fn save_effects(
     } else {
         lane.shard.add_accounts(&outcome.accounts, &mut batch);
     }
-    commit(shared, lane.shard.id(), &batch, pulse)?;
+    commit(shared, rules, lane, &batch, pulse)?;
     for incident in &batch.incidents {
         tracing::warn!(
             incident = %incident.id,
@@ -291,14 +322,21 @@ fn save_effects(
     Ok(())
 }
 
-/// Makes a batch durable, however long the disk refuses.
-fn commit(shared: &Shared, id: ShardId, batch: &Batch, pulse: &Pulse) -> Result<(), WorkerFailure> {
-    let store = shared.store.shard(id);
+/// Makes a batch durable, however long the disk refuses. Incidents that someone else has changed
+/// first are taken over into the shard's memory.
+fn commit(
+    shared: &Shared,
+    rules: &Rules,
+    lane: &mut Lane,
+    batch: &Batch,
+    pulse: &Pulse,
+) -> Result<(), WorkerFailure> {
+    let store = shared.store.shard(lane.shard.id());
     let committed = shared.patience.wait(pulse, || store.commit(batch)).map_err(failure)?;
     for incident in &committed.kept_incidents {
         tracing::info!(incident = %incident.id, "an incident was changed by someone else first");
     }
-    Ok(())
+    engine::take_over(&mut lane.shard, rules, &committed.kept_incidents).map_err(failure)
 }
 
 fn event_times(records: &[Incoming]) -> Vec<(Category, EventTime)> {

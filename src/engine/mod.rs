@@ -4,6 +4,7 @@
 //! I/O but loading an account that is not in memory, and draws no random number.
 
 mod account;
+mod close;
 mod evidence;
 mod merge;
 mod metrics;
@@ -15,6 +16,7 @@ mod shard;
 mod step;
 
 pub use account::{Account, UnreadableAccount};
+pub use close::{Closing, close, take_over};
 pub use merge::{Incoming, Merge};
 pub use metrics::Metrics;
 pub use outcome::{EventOutcome, Outcome};

@@ -31,7 +31,7 @@ impl Rules {
         Self { rulebook, detector, correlator, needs_seen, has_shard_state }
     }
 
-    pub fn rulebook(&self) -> &Rulebook {
+    pub fn rulebook(&self) -> &Arc<Rulebook> {
         &self.rulebook
     }
 

@@ -225,22 +225,54 @@ impl Ledger {
 
     /// Closes the open incident. A false positive also takes back the risk that led to it.
     pub fn close(&mut self, at: EventTime, verdict: Verdict, reason: &str, by: &str) -> Changes {
-        let Some(mut incident) = self.incident.take() else { return Changes::default() };
-        incident.revision += 1;
-        incident.state =
-            IncidentState::Closed { at, verdict, reason: reason.into(), by: by.into() };
-        let mut planned = Vec::new();
-        if self.tenant_notified {
-            let mail = if verdict == Verdict::FalsePositive { FALSE_ALARM } else { ALL_CLEAR };
-            planned.push(plan::plan(&incident, mail, at, None, Vec::new()));
+        let Some(incident) = self.incident.take() else { return Changes::default() };
+        self.end(verdict);
+        closed(incident, at, verdict, reason, by)
+    }
+
+    /// Takes over how the incident stands in the store, where it went further than here. A replay
+    /// can be behind: what was decided about the incident meanwhile counts.
+    pub fn take_over(&mut self, stored: &Incident) {
+        if self.incident.as_ref().is_none_or(|incident| incident.id != stored.id) {
+            return;
         }
+        match &stored.state {
+            IncidentState::Open => self.incident = Some(stored.clone()),
+            IncidentState::Closed { verdict, .. } => {
+                self.incident = None;
+                self.end(*verdict);
+            }
+        }
+    }
+
+    /// Forgets what belonged to the incident that closed. What a person has judged no longer adds
+    /// to the risk, so that the next match alone cannot open it again.
+    fn end(&mut self, verdict: Verdict) {
         if verdict != Verdict::Quiet {
             self.contributions.clear();
         }
         self.planned.clear();
         self.tenant_notified = false;
-        Changes { incident: Some(incident), opened: false, closed: true, planned }
     }
+}
+
+/// Closes an open incident, and plans the mail that tells a tenant who was told of it.
+pub fn closed(
+    mut incident: Incident,
+    at: EventTime,
+    verdict: Verdict,
+    reason: &str,
+    by: &str,
+) -> Changes {
+    incident.revision += 1;
+    incident.state = IncidentState::Closed { at, verdict, reason: reason.into(), by: by.into() };
+    let mut planned = Vec::new();
+    // The notice is planned when the incident reaches this stage, and an incident never goes back.
+    if incident.stage >= Stage::NotifyTenant {
+        let mail = if verdict == Verdict::FalsePositive { FALSE_ALARM } else { ALL_CLEAR };
+        planned.push(plan::plan(&incident, mail, at, None, Vec::new()));
+    }
+    Changes { incident: Some(incident), opened: false, closed: true, planned }
 }
 
 fn is_scored(status: Status) -> bool {

@@ -7,7 +7,7 @@ mod risk;
 #[cfg(test)]
 mod tests;
 
-pub use ledger::{Changes, Ledger, Match, Occasion, Tenant};
+pub use ledger::{Changes, Ledger, Match, Occasion, Tenant, closed};
 pub use model::{
     Actor, ApprovalReason, Contribution, DeliveryKind, Impact, Incident, IncidentId, IncidentState,
     NAMESPACE, OutboxId, Planned, StaffMail, Stage, TenantMail, Verdict,

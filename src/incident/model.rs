@@ -161,6 +161,18 @@ pub enum Verdict {
     AcceptedRisk,
 }
 
+impl Verdict {
+    /// Returns the word for commands and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::FalsePositive => "false-positive",
+            Self::Resolved => "resolved",
+            Self::AcceptedRisk => "accepted",
+        }
+    }
+}
+
 /// Names an outbox entry; also its idempotency key. UUIDv5 of incident, kind and target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OutboxId(pub Uuid);

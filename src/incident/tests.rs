@@ -296,3 +296,49 @@ fn at_most_32_rules_count_and_the_weakest_makes_room() {
     let least = case.ledger.contributions().iter().map(|one| one.base).fold(f64::MAX, f64::min);
     assert!((least - 1.8).abs() < 1e-9, "{least}");
 }
+
+#[test]
+fn what_a_person_judged_takes_its_risk_back_and_later_matches_begin_anew() {
+    for (verdict, mail) in [
+        (Verdict::FalsePositive, TenantMail::FalseAlarm),
+        (Verdict::Resolved, TenantMail::AllClear),
+        (Verdict::AcceptedRisk, TenantMail::AllClear),
+    ] {
+        let mut case = Case::new();
+        let opened = case.at(0, &[&stable("a", 60.0), &stable("b", 60.0)]).incident.unwrap();
+        let closed = case.ledger.close(
+            EventTime::from_millis(HOUR),
+            verdict,
+            "a raffle",
+            "Sari (as satpam)",
+        );
+        assert_eq!(kinds(&closed), [DeliveryKind::TenantMail(mail)], "{verdict:?}");
+        assert!(closed.closed && case.risk(HOUR) < f64::EPSILON);
+        assert_eq!(case.at(2 * HOUR, &[&stable("c", 40.0)]), Changes::default(), "{verdict:?}");
+        let next = case.at(2 * HOUR, &[&stable("a", 60.0)]).incident.unwrap();
+        assert_ne!(next.id, opened.id, "another incident can open");
+    }
+}
+
+#[test]
+fn a_ledger_that_is_behind_takes_over_what_is_stored_of_its_incident() {
+    let mut case = Case::new();
+    let open = case.at(0, &[&stable("a", 60.0), &stable("b", 60.0)]).incident.unwrap();
+    let mut ahead = open.clone();
+    ahead.revision = 7;
+    case.ledger.take_over(&ahead);
+    assert_eq!(case.ledger.incident(), Some(&ahead));
+    let next = case.at(1, &[&stable("c", 10.0)]).incident.unwrap();
+    assert_eq!(next.revision, 8, "the next change is newer than what is stored");
+
+    let mut other = open.clone();
+    other.id = super::IncidentId(uuid::Uuid::nil());
+    case.ledger.take_over(&other);
+    assert_eq!(case.ledger.incident().map(|incident| incident.id), Some(open.id));
+
+    let at = EventTime::from_millis(HOUR);
+    let closed = super::closed(next, at, Verdict::FalsePositive, "a raffle", "Sari").incident;
+    case.ledger.take_over(&closed.unwrap());
+    assert_eq!(case.ledger.incident(), None);
+    assert!(case.risk(HOUR) < f64::EPSILON);
+}

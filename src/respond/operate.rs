@@ -149,10 +149,9 @@ impl Operator {
                 if let Err(error) = edit(&mut changed, &by, shared.now()) {
                     return Ok(Err(error));
                 }
-                if !shared.put(&entry, &changed)? {
+                if !shared.put_decided(&entry, &changed, &by, word)? {
                     return Ok(Err(OperateError::Changed));
                 }
-                shared.audit(&by.name, word, &id.to_string(), &by.reason)?;
                 Ok(Ok(changed))
             })
             .await??;

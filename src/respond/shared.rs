@@ -14,12 +14,12 @@ use super::guard::Budget;
 use super::mail_limit::MailLedger;
 use super::platform::Platform;
 use super::render::Templates;
-use super::{Figures, Metrics, Settings, SetupError, Sink};
+use super::{Figures, Metrics, Person, Settings, SetupError, Sink};
 use crate::clock::{Clock, WallTime};
 use crate::event::TimeSpan;
 use crate::incident::{DeliveryKind, IncidentId, OutboxId};
 use crate::rulebook::ActionKind;
-use crate::store::{AuditEntry, OutboxEntry, OutboxStatus, Store, StoreError};
+use crate::store::{AuditEntry, OutboxEntry, OutboxStatus, Store, StoreError, UpdateError};
 
 /// What the responder must know after a restart. Every list is bounded by what fills it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,13 +228,31 @@ impl Shared {
         expected: &OutboxEntry,
         changed: &OutboxEntry,
     ) -> Result<bool, StoreError> {
-        match self.store.outbox().update(expected, changed) {
-            Ok(()) => Ok(true),
-            Err(crate::store::UpdateError::Changed(_) | crate::store::UpdateError::Missing) => {
-                Ok(false)
-            }
-            Err(crate::store::UpdateError::Store(error)) => Err(error),
+        was_written(self.store.outbox().update(expected, changed))
+    }
+
+    /// Writes what a person decided and the audit entry of it, both or neither, unless the entry
+    /// was changed meanwhile.
+    pub(super) fn put_decided(
+        &self,
+        expected: &OutboxEntry,
+        changed: &OutboxEntry,
+        by: &Person,
+        what: &str,
+    ) -> Result<bool, StoreError> {
+        let audit = AuditEntry {
+            at: self.now(),
+            who: by.name.as_str().into(),
+            what: what.into(),
+            subject: changed.planned.id.to_string().into(),
+            reason: by.reason.as_str().into(),
+        };
+        let written =
+            was_written(self.store.outbox().update_audited(expected, changed, audit.clone()))?;
+        if written {
+            audit.log();
         }
+        Ok(written)
     }
 
     /// Returns the entries of an incident's actions, in the order of [`ActionKind::ALL`].
@@ -255,16 +273,23 @@ impl Shared {
         subject: &str,
         reason: &str,
     ) -> Result<(), StoreError> {
-        tracing::info!(target: "satpam::audit", who, what, subject, reason, "audit");
-        self.store
-            .audit()
-            .append(&AuditEntry {
-                at: self.now(),
-                who: who.into(),
-                what: what.into(),
-                subject: subject.into(),
-                reason: reason.into(),
-            })
-            .map(|_| ())
+        let entry = AuditEntry {
+            at: self.now(),
+            who: who.into(),
+            what: what.into(),
+            subject: subject.into(),
+            reason: reason.into(),
+        };
+        entry.log();
+        self.store.audit().append(&entry).map(|_| ())
+    }
+}
+
+/// Tells whether an entry was written; one that changed meanwhile was not.
+fn was_written(result: Result<(), UpdateError<OutboxEntry>>) -> Result<bool, StoreError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(UpdateError::Changed(_) | UpdateError::Missing) => Ok(false),
+        Err(UpdateError::Store(error)) => Err(error),
     }
 }

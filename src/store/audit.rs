@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Database;
+use super::database::{Change, Database};
 use super::error::StoreError;
 use super::{envelope, layout};
 use crate::clock::WallTime;
@@ -22,6 +22,14 @@ pub struct AuditEntry {
     pub reason: Arc<str>,
 }
 
+impl AuditEntry {
+    /// Writes the entry into the log as well, for those who collect logs.
+    pub fn log(&self) {
+        let Self { at: _, who, what, subject, reason } = self;
+        tracing::info!(target: "satpam::audit", %who, %what, %subject, %reason, "audit");
+    }
+}
+
 /// The audit log.
 #[derive(Debug, Clone)]
 pub struct Audit {
@@ -32,11 +40,7 @@ impl Audit {
     /// Appends an entry; returns its number.
     pub fn append(&self, entry: &AuditEntry) -> Result<u64, StoreError> {
         self.database.change(layout::AUDIT, |tree, change| {
-            let last = tree.last()?.and_then(|(key, _)| number(&key));
-            let next = last.map_or(0, |last| last + 1);
-            let key = layout::audit(next);
-            change.put(&key, envelope::encode(&key, entry));
-            Ok(next)
+            append_to(tree, change, std::slice::from_ref(entry))
         })
     }
 
@@ -59,6 +63,21 @@ impl Audit {
             Ok(entries)
         })
     }
+}
+
+/// Adds entries behind the last one; returns the number of the first.
+pub(super) fn append_to(
+    tree: &sled::Tree,
+    change: &mut Change,
+    entries: &[AuditEntry],
+) -> Result<u64, StoreError> {
+    let last = tree.last()?.and_then(|(key, _)| number(&key));
+    let first = last.map_or(0, |last| last + 1);
+    for (next, entry) in (first..).zip(entries) {
+        let key = layout::audit(next);
+        change.put(&key, envelope::encode(&key, entry));
+    }
+    Ok(first)
 }
 
 fn number(key: &[u8]) -> Option<u64> {

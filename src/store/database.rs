@@ -9,8 +9,12 @@ use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use sled::Transactional as _;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+
+use super::audit::{self, AuditEntry};
 use super::error::StoreError;
 use super::metrics::Metrics;
 use super::{Recovered, Settings, envelope, layout};
@@ -114,17 +118,32 @@ impl Database {
         tree: &str,
         decide: impl FnOnce(&sled::Tree, &mut Change) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.change_audited(tree, &[], decide)
+    }
+
+    /// As [`Self::change`], with audit entries in the same atomic change: they are written only
+    /// when `decide` changes something, and neither is ever there without the other.
+    pub(super) fn change_audited<T>(
+        &self,
+        tree: &str,
+        audit: &[AuditEntry],
+        decide: impl FnOnce(&sled::Tree, &mut Change) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let timer = self.metrics.flush_seconds.start_timer();
         let result = self.with(|handles| {
             let tree_handle = handles.sled.open_tree(tree)?;
             let mut change = Change::default();
-            let turn = self.write_lock(tree).lock().unwrap_or_else(PoisonError::into_inner);
+            let turns = self.turns(tree, !audit.is_empty());
             let outcome = decide(&tree_handle, &mut change)?;
             if change.rows == 0 {
                 return Ok(outcome);
             }
-            tree_handle.apply_batch(change.batch)?;
-            drop(turn);
+            if audit.is_empty() {
+                tree_handle.apply_batch(change.batch)?;
+            } else {
+                handles.apply_audited(&tree_handle, &change.batch, audit)?;
+            }
+            drop(turns);
             handles.make_durable()?;
             if change.rows > LARGE_CHANGE_ROWS {
                 for _ in 0..COLLECTIONS {
@@ -198,10 +217,25 @@ impl Database {
         Ok(())
     }
 
-    fn write_lock(&self, tree: &str) -> &Mutex<()> {
+    /// Takes the turn to write a tree, and that of the audit log where it is written as well. The
+    /// audit log's comes first always, and no one takes two turns otherwise, so nobody waits in a
+    /// circle.
+    fn turns(&self, tree: &str, with_audit: bool) -> Vec<MutexGuard<'_, ()>> {
+        let own = Self::turn_number(tree);
+        let log = Self::turn_number(layout::AUDIT);
+        let mut numbers = vec![own];
+        if with_audit && own != log {
+            numbers.insert(0, log);
+        }
+        let take =
+            |number: usize| self.write_locks[number].lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.into_iter().map(take).collect()
+    }
+
+    fn turn_number(tree: &str) -> usize {
         let number = layout::shard_of_tree(tree.as_bytes())
             .map_or(0, |shard| usize::try_from(shard.0).unwrap_or_default());
-        &self.write_locks[number % WRITE_LOCKS]
+        number % WRITE_LOCKS
     }
 }
 
@@ -229,6 +263,27 @@ impl Handles {
         })?;
         let file = File::open(settings.path.join("db"))?;
         Ok(Self { sled, file })
+    }
+
+    /// Applies rows of a tree and audit entries in one transaction over both trees.
+    fn apply_audited(
+        &self,
+        tree: &sled::Tree,
+        rows: &sled::Batch,
+        entries: &[AuditEntry],
+    ) -> Result<(), StoreError> {
+        let log = self.sled.open_tree(layout::AUDIT)?;
+        let mut lines = Change::default();
+        audit::append_to(&log, &mut lines, entries)?;
+        let applied = (tree, &log).transaction(|(tree, log)| {
+            tree.apply_batch(rows)?;
+            log.apply_batch(&lines.batch)?;
+            Ok::<_, ConflictableTransactionError<std::convert::Infallible>>(())
+        });
+        applied.map_err(|error| match error {
+            TransactionError::Abort(never) => match never {},
+            TransactionError::Storage(error) => error.into(),
+        })
     }
 
     fn make_durable(&self) -> Result<(), StoreError> {

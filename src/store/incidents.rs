@@ -81,7 +81,13 @@ impl Incidents {
         let same = (expected.id, expected.shard, &expected.account)
             == (changed.id, changed.shard, &changed.account);
         assert!(same && changed.revision > expected.revision, "an update of another incident");
-        indexed::replace(&self.database, changed.shard, expected, changed)
+        indexed::replace(&self.database, changed.shard, expected, changed, &[])
+    }
+
+    /// Returns at most `limit` incidents whose id, in hexadecimal without hyphens, begins with
+    /// `hex`: people read each other the first six digits.
+    pub fn beginning_with(&self, hex: &str, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        indexed::beginning_with(&self.database, hex, limit)
     }
 
     /// Forgets closed incidents that were opened before `before`; returns how many.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::database::{Change, Database};
 use super::error::StoreError;
-use super::{UpdateError, envelope, layout};
+use super::{AuditEntry, UpdateError, envelope, layout};
 use crate::event::{EventTime, ShardId};
 
 /// A record that stands under its id and under the rows of its indexes.
@@ -61,14 +61,47 @@ pub(super) fn remove<T: Indexed>(change: &mut Change, record: &T) {
     }
 }
 
-/// Replaces a record that still is as `expected` says.
+/// Returns at most `limit` records whose id, in hexadecimal without hyphens, begins with `hex`
+/// (lower case), in the order of the shards and ids.
+pub(super) fn beginning_with<T: Indexed>(
+    database: &Database,
+    hex: &str,
+    limit: usize,
+) -> Result<Vec<T>, StoreError> {
+    let kind = T::key(Uuid::nil())[0];
+    let whole = hex
+        .as_bytes()
+        .chunks_exact(2)
+        .map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let prefix: Vec<u8> = std::iter::once(kind).chain(whole).collect();
+    let mut found = Vec::new();
+    for shard in database.shards()? {
+        database.read(&layout::shard_tree(shard), |tree| {
+            for row in tree.scan_prefix(&prefix) {
+                if found.len() == limit {
+                    break;
+                }
+                let (key, value) = row?;
+                let id = Uuid::from_slice(&key[1..]).unwrap_or_default();
+                if id.simple().to_string().starts_with(hex) {
+                    found.push(envelope::decode(&key, &value)?);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Replaces a record that still is as `expected` says, with the audit entries of it.
 pub(super) fn replace<T: Indexed>(
     database: &Database,
     shard: ShardId,
     expected: &T,
     changed: &T,
+    audit: &[AuditEntry],
 ) -> Result<(), UpdateError<T>> {
-    let stored = database.change(&layout::shard_tree(shard), |tree, change| {
+    let stored = database.change_audited(&layout::shard_tree(shard), audit, |tree, change| {
         let stored = read(tree, changed.id())?;
         if stored.as_ref() == Some(expected) {
             put(change, stored.as_ref(), changed);

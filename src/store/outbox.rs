@@ -10,7 +10,7 @@ use super::entry::{HoldReason, OutboxEntry, OutboxStatus};
 use super::error::StoreError;
 use super::incidents::PRUNE_MAX;
 use super::indexed::{self, Indexed};
-use super::{UpdateError, layout};
+use super::{AuditEntry, UpdateError, layout};
 use crate::clock::WallTime;
 use crate::event::{AccountId, EventTime};
 use crate::incident::{IncidentId, OutboxId};
@@ -109,8 +109,33 @@ impl Outbox {
         expected: &OutboxEntry,
         changed: &OutboxEntry,
     ) -> Result<(), UpdateError<OutboxEntry>> {
+        self.replace(expected, changed, &[])
+    }
+
+    /// As [`Self::update`], for a person's decision: the audit entry is written in the same atomic
+    /// change.
+    pub fn update_audited(
+        &self,
+        expected: &OutboxEntry,
+        changed: &OutboxEntry,
+        audit: AuditEntry,
+    ) -> Result<(), UpdateError<OutboxEntry>> {
+        self.replace(expected, changed, &[audit])
+    }
+
+    fn replace(
+        &self,
+        expected: &OutboxEntry,
+        changed: &OutboxEntry,
+        audit: &[AuditEntry],
+    ) -> Result<(), UpdateError<OutboxEntry>> {
         assert_eq!(expected.planned, changed.planned, "the plan of an entry never changes");
-        indexed::replace(&self.database, changed.planned.shard, expected, changed)
+        indexed::replace(&self.database, changed.planned.shard, expected, changed, audit)
+    }
+
+    /// Returns at most `limit` entries whose id, in hexadecimal without hyphens, begins with `hex`.
+    pub fn beginning_with(&self, hex: &str, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        indexed::beginning_with(&self.database, hex, limit)
     }
 
     /// Returns at most `limit` entries, the latest planned first.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::audit::AuditEntry;
 use super::database::{Change, Database};
 use super::entry::OutboxEntry;
 use super::error::StoreError;
@@ -24,6 +25,8 @@ pub struct Batch {
     pub incidents: Vec<Incident>,
     /// Inserted only where the id is not known: a replay never sends again.
     pub outbox: Vec<OutboxEntry>,
+    /// A person's decisions behind these changes; written with them or not at all.
+    pub audit: Vec<AuditEntry>,
 }
 
 impl Batch {
@@ -125,21 +128,27 @@ impl ShardStore {
     /// # Errors
     /// [`StoreError::Io`] when the disk refuses (full, for example): call again with the same batch.
     pub fn commit(&self, batch: &Batch) -> Result<Committed, StoreError> {
-        self.database.change(&layout::shard_tree(self.shard), |tree, change| {
-            put_state(batch, change);
-            let mut committed = Committed::default();
-            for incident in &batch.incidents {
-                committed.kept_incidents.extend(incidents::put_if_newer(tree, change, incident)?);
-            }
-            let mut seen = std::collections::BTreeSet::new();
-            for entry in &batch.outbox {
-                let first = seen.insert(entry.planned.id);
-                if first && outbox::put_if_absent(tree, change, entry)? {
-                    committed.planned += 1;
+        self.database.change_audited(
+            &layout::shard_tree(self.shard),
+            &batch.audit,
+            |tree, change| {
+                put_state(batch, change);
+                let mut committed = Committed::default();
+                for incident in &batch.incidents {
+                    committed
+                        .kept_incidents
+                        .extend(incidents::put_if_newer(tree, change, incident)?);
                 }
-            }
-            Ok(committed)
-        })
+                let mut seen = std::collections::BTreeSet::new();
+                for entry in &batch.outbox {
+                    let first = seen.insert(entry.planned.id);
+                    if first && outbox::put_if_absent(tree, change, entry)? {
+                        committed.planned += 1;
+                    }
+                }
+                Ok(committed)
+            },
+        )
     }
 
     fn content(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

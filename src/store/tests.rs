@@ -107,6 +107,7 @@ fn batch_of(number: i64) -> Batch {
         accounts: (0..20).map(|i| (account(&format!("a{i}")), state(number))).collect(),
         offsets: Some([(TopicIndex(0), Offset(number)), (TopicIndex(1), Offset(number))].into()),
         shard_state: Some(state(number)),
+        audit: Vec::new(),
         outbox: vec![entry(&incident, "platform")],
         incidents: vec![incident],
         forgotten: Vec::new(),
@@ -562,4 +563,74 @@ where
     let stored = std::fs::read(&path).unwrap();
     assert_eq!(envelope::decode::<T>(key, &stored).unwrap(), *value, "{name} is not readable");
     assert_eq!(stored, bytes, "{name} is written differently");
+}
+
+#[test]
+fn a_decision_and_its_audit_line_are_written_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let incident = incident("toko", 10);
+    let entry = entry(&incident, "platform");
+    {
+        let store = open(&path);
+        let batch = Batch {
+            incidents: vec![incident],
+            outbox: vec![entry.clone()],
+            audit: vec![audit_entry(1)],
+            ..Batch::default()
+        };
+        let _ = store.shard(ShardId(3)).commit(&batch).unwrap();
+        let mut changed = entry.clone();
+        changed.attempts = 1;
+        store.outbox().update_audited(&entry, &changed, audit_entry(2)).unwrap();
+        let late = store.outbox().update_audited(&entry, &changed, audit_entry(3));
+        assert!(matches!(late, Err(UpdateError::Changed(_))), "{late:?}");
+    }
+    let store = open(&path);
+    let times: Vec<i64> =
+        store.audit().list(None, 10).unwrap().into_iter().map(|(_, entry)| entry.at.0).collect();
+    assert_eq!(times, [2, 1]);
+    assert_eq!(store.outbox().get(entry.planned.id).unwrap().unwrap().attempts, 1);
+}
+
+#[test]
+fn audited_changes_of_many_shards_never_wait_for_each_other_in_a_circle() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("state"));
+    // Shards 0 and 64 share their turn with the audit log.
+    std::thread::scope(|scope| {
+        for shard in [0, 1, 64, 65] {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..10 {
+                    let batch = Batch {
+                        accounts: vec![(account("a"), vec![1])],
+                        audit: vec![audit_entry(number)],
+                        ..Batch::default()
+                    };
+                    let _ = store.shard(ShardId(shard)).commit(&batch).unwrap();
+                    store.audit().append(&audit_entry(number)).unwrap();
+                }
+            });
+        }
+    });
+    let numbers: Vec<u64> =
+        store.audit().list(None, 1_000).unwrap().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (0..80).rev().collect::<Vec<u64>>());
+}
+
+#[test]
+fn records_are_found_by_the_beginning_of_their_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("state"));
+    let incident = incident("toko", 10);
+    let batch = Batch { incidents: vec![incident.clone()], ..Batch::default() };
+    let _ = store.shard(ShardId(3)).commit(&batch).unwrap();
+    let digits = incident.id.0.simple().to_string();
+    for length in [1, 6, 7, 32] {
+        let found = store.incidents().beginning_with(&digits[..length], 2).unwrap();
+        assert_eq!(found, std::slice::from_ref(&incident), "{length} digits");
+    }
+    assert_eq!(store.incidents().beginning_with("zz", 2).unwrap(), []);
+    assert_eq!(store.incidents().beginning_with(&digits[1..], 2).unwrap(), []);
 }

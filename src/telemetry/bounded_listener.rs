@@ -1,8 +1,7 @@
-//! A TCP listener that cannot be worn out: a bound on open connections, and on how long one of
+//! A listener that cannot be worn out: a bound on open connections, and on how long one of
 //! them may say nothing.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,29 +9,29 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 /// Accepts at most `connections` at a time; further ones wait in the backlog of the kernel.
 #[derive(Debug)]
-pub(super) struct BoundedListener {
-    listener: TcpListener,
+pub struct BoundedListener<L> {
+    listener: L,
     free: Arc<Semaphore>,
     idle: Duration,
 }
 
-impl BoundedListener {
-    pub(super) fn new(listener: TcpListener, connections: usize, idle: Duration) -> Self {
+impl<L: Listener> BoundedListener<L> {
+    /// Wraps a listener; a connection on which nothing moves for `idle` is closed.
+    pub fn new(listener: L, connections: usize, idle: Duration) -> Self {
         Self { listener, free: Arc::new(Semaphore::new(connections)), idle }
     }
 }
 
-impl Listener for BoundedListener {
-    type Io = BoundedStream;
-    type Addr = SocketAddr;
+impl<L: Listener> Listener for BoundedListener<L> {
+    type Io = BoundedStream<L::Io>;
+    type Addr = L::Addr;
 
-    async fn accept(&mut self) -> (BoundedStream, SocketAddr) {
+    async fn accept(&mut self) -> (BoundedStream<L::Io>, L::Addr) {
         let permit =
             Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, peer) = Listener::accept(&mut self.listener).await;
@@ -40,21 +39,26 @@ impl Listener for BoundedListener {
         (BoundedStream { stream, idle: self.idle, deadline, _permit: permit }, peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
 }
 
 /// A connection that ends itself when nothing moved for the idle time.
 #[derive(Debug)]
-pub(super) struct BoundedStream {
-    stream: TcpStream,
+pub struct BoundedStream<S> {
+    stream: S,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl BoundedStream {
+impl<S> BoundedStream<S> {
+    /// Returns the connection itself.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// Fails once the idle time is over; called where the stream itself has nothing to offer.
     fn poll_idle<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         ready!(self.deadline.as_mut().poll(context));
@@ -66,7 +70,7 @@ impl BoundedStream {
     }
 }
 
-impl AsyncRead for BoundedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -82,7 +86,7 @@ impl AsyncRead for BoundedStream {
     }
 }
 
-impl AsyncWrite for BoundedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -15,6 +15,7 @@ mod settings;
 pub mod systemd;
 
 pub use admin::{Admin, AdminError};
+pub use bounded_listener::{BoundedListener, BoundedStream};
 pub use health::{Condition, Liveness, Pulse, Readiness};
 pub use log::{LogError, LogStream};
 pub use registry::{MetricKind, MetricText, Telemetry, catalogue, start_at_zero};

@@ -8,7 +8,7 @@ use crate::support::{read, rust_files};
 
 /// For each module, the modules of ours that it may name. What wires (config, daemon, demo, cli)
 /// may name all.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("secret", &[]),
     ("event", &[]),
@@ -21,6 +21,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("engine", &["event", "rulebook", "baseline", "detect", "incident", "store", "telemetry"]),
     ("ingest", &["clock", "event", "secret", "telemetry"]),
     ("respond", &["clock", "event", "secret", "rulebook", "incident", "store", "telemetry"]),
+    ("console", &["clock", "event", "rulebook", "incident", "store", "telemetry", "respond"]),
 ];
 const REPLAY: (&str, &[&str]) =
     ("replay", &["clock", "event", "rulebook", "incident", "store", "engine"]);
@@ -34,7 +35,7 @@ const ONLY_IN: [(&str, &[&str]); 15] = [
     ("lettre", &["respond"]),
     ("reqwest", &["respond"]),
     ("minijinja", &["respond"]),
-    ("axum", &["telemetry", "daemon", "demo"]),
+    ("axum", &["telemetry", "console", "daemon", "demo"]),
     ("sd_notify", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("serde_saphyr", &["rulebook", "config", "cli"]),
@@ -43,7 +44,7 @@ const ONLY_IN: [(&str, &[&str]); 15] = [
     ("aho_corasick", &["detect"]),
     ("clap", &["cli"]),
     // Nothing between a batch and its commit can wait.
-    ("tokio", &["ingest", "respond", "telemetry", "daemon", "demo", "cli"]),
+    ("tokio", &["ingest", "respond", "console", "telemetry", "daemon", "demo", "cli"]),
 ];
 
 /// Modules whose answer depends on nothing but what they are given.

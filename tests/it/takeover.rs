@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use crate::support::intruder::produce;
 use crate::support::kafka::{self, poll_until};
 use crate::support::project_path;
 
@@ -86,25 +87,6 @@ fn mails(folder: &Path) -> Vec<String> {
     files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect()
 }
 
-fn event(
-    id: &str,
-    kind: &str,
-    time: &str,
-    ip: &str,
-    user: &str,
-    body: &serde_json::Value,
-) -> Vec<u8> {
-    let mut event = serde_json::json!({
-        "id": id, "type": kind, "time": time,
-        "account": {"app_code": "toko-contoh", "name": "Toko Contoh", "language": "id", "two_factor": false},
-        "actor": {"id": user, "email": format!("{user}@toko.example"), "role": "admin", "auth": "password", "ip": ip},
-    });
-    for (key, value) in body.as_object().unwrap() {
-        event[key] = value.clone();
-    }
-    event.to_string().into_bytes()
-}
-
 fn scrape(port: u16, name: &str) -> Option<f64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: satpam\r\nconnection: close\r\n\r\n").ok()?;
@@ -112,64 +94,6 @@ fn scrape(port: u16, name: &str) -> Option<f64> {
     stream.read_to_string(&mut text).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit(' ').next()?.parse().ok()
-}
-
-/// Ordinary days of a tenant, so that it is no longer learning, then the intruder.
-fn produce(brokers: &str, prefix: &str) {
-    let office = "203.0.113.10";
-    for day in 1..=9 {
-        let time = |hour: u32| format!("2026-11-{day:02}T{hour:02}:00:00+07:00");
-        let login = event(
-            &format!("l{day}"),
-            "login.succeeded",
-            &time(9),
-            office,
-            "budi",
-            &serde_json::json!({"login": {"result": "succeeded"}}),
-        );
-        kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
-        let messages: Vec<Vec<u8>> = (0..5)
-            .map(|n| {
-                let body = serde_json::json!({"message": {"id": format!("{day}-{n}"), "kind": "text",
-                    "text": "Terima kasih, pesanan Anda sudah kami kirim hari ini.", "recipient": format!("62812000000{n}")}});
-                event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", &body)
-            })
-            .collect();
-        let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        kafka::produce(brokers, &format!("{prefix}messages"), 0, &messages);
-    }
-    let stranger = "198.51.100.77";
-    let login = event(
-        "x1",
-        "login.succeeded",
-        "2026-11-10T02:00:00+07:00",
-        stranger,
-        "budi",
-        &serde_json::json!({"login": {"result": "succeeded", "new_device": true}}),
-    );
-    kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
-    let template = event(
-        "x2",
-        "template.created",
-        "2026-11-10T02:05:00+07:00",
-        stranger,
-        "budi",
-        &serde_json::json!({"template": {"id": "t1", "name": "promo_123", "category": "UTILITY", "language": "id",
-            "body": "Selamat! Anda terpilih sebagai pemenang undian gebyar BRI, hadiah ke-2 cek tunai Rp175 juta. PIN pemenang 25f4777. Klik http://bri-undian88.xyz/info"}}),
-    );
-    kafka::produce(brokers, &format!("{prefix}templates"), 0, &[&template]);
-    for (id, kind, minute) in [("x3", "broadcast.created", 10), ("x4", "broadcast.started", 11)] {
-        let broadcast = event(
-            id,
-            kind,
-            &format!("2026-11-10T02:{minute}:00+07:00"),
-            stranger,
-            "budi",
-            &serde_json::json!({"broadcast": {"job_id": "j1", "name": "b", "template_name": "promo_123",
-                "language": "id", "recipient_count": 990, "hide_variables": true}}),
-        );
-        kafka::produce(brokers, &format!("{prefix}broadcasts"), 0, &[&broadcast]);
-    }
 }
 
 fn configure(folder: &Path, prefix: &str, smtp: u16, platform: u16, metrics: u16) {

@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) rules: PathBuf,
     pub(crate) smtp: u16,
     pub(crate) platform: u16,
+    /// The mode of the actions.
+    pub(crate) mode: &'static str,
     /// Further lines of the configuration, at the top level.
     pub(crate) more: String,
     /// Further lines of its `respond` section, indented by two.
@@ -42,6 +44,7 @@ impl Setup {
             rules: project_path("rules"),
             smtp,
             platform,
+            mode: "auto",
             more: String::new(),
             respond: String::new(),
             kafka: String::new(),
@@ -53,7 +56,7 @@ impl Setup {
     }
 
     fn write(&self, metrics: u16) -> PathBuf {
-        let Self { prefix, group, smtp, platform, more, respond, kafka, .. } = self;
+        let Self { prefix, group, smtp, platform, mode, more, respond, kafka, .. } = self;
         let topics = TOPICS.map(|name| format!("{prefix}{name}: satpam")).join(", ");
         let text = format!(
             "rules: {rules}\n\
@@ -62,7 +65,7 @@ impl Setup {
              limits: {{future: 3650d}}\n\
              store: {{path: {state}}}\n\
              telemetry: {{listen: '127.0.0.1:{metrics}'}}\n\
-             respond:\n  modes: {{force_password_reset: auto, revoke_sessions: auto}}\n\
+             respond:\n  modes: {{force_password_reset: {mode}, revoke_sessions: {mode}}}\n\
              \x20 email: {{host: 127.0.0.1, port: {smtp}, tls: none, from: 'Qiscus Security <security@qiscus.example>', staff: [ops@qiscus.example]}}\n\
              \x20 platform: {{base_url: 'http://127.0.0.1:{platform}', signing_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=}}\n\
              {respond}{more}",

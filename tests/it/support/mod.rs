@@ -1,6 +1,7 @@
 //! What several tests need: the real things, started once, and the files of the project.
 
 pub(crate) mod daemon;
+pub(crate) mod intruder;
 pub(crate) mod kafka;
 pub(crate) mod process;
 mod project;
