@@ -30,5 +30,6 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod replay;
 pub mod secret;
 pub mod telemetry;
