@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod backtest;
 mod check;
 mod eval;
 pub mod rules_lint;
@@ -24,6 +25,7 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Eval(eval::Args),
+    Backtest(backtest::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Backtest(args) => backtest::run(&args),
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Observed<'a> {
     pub matches: &'a [RuleIndex],
     /// What the correlations among them found.
     pub fired: &'a [Fired],
+    /// What weighs on the risk of these matches.
+    pub posture: Posture,
     pub changes: &'a Changes,
     ledger: &'a Ledger,
     now: EventTime,
@@ -85,6 +87,11 @@ impl Observed<'_> {
     /// Returns the account's risk after the event.
     pub fn risk(&self) -> f64 {
         self.ledger.risk(self.now, self.policy)
+    }
+
+    /// Returns the latest event time of the account, to which risk decays.
+    pub fn now(&self) -> EventTime {
+        self.now
     }
 }
 
@@ -255,6 +262,7 @@ impl Run<'_> {
             subject: Some(&subject),
             matches: &all,
             fired: &fired,
+            posture,
             changes: &changes,
             ledger: &account.ledger,
             now: account.last_seen,
@@ -370,6 +378,7 @@ impl Run<'_> {
                     subject: None,
                     matches: &[rule],
                     fired: std::slice::from_ref(one),
+                    posture: Posture::default(),
                     changes: &changes,
                     ledger: &account.ledger,
                     now: account.last_seen.max(one.time),

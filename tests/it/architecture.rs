@@ -33,7 +33,7 @@ const ONLY_IN: [(&str, &[&str]); 15] = [
     ("crossbeam_epoch", &["store"]),
     ("lettre", &["respond"]),
     ("reqwest", &["respond"]),
-    ("minijinja", &["respond"]),
+    ("minijinja", &["respond", "replay"]),
     ("axum", &["telemetry", "daemon", "demo"]),
     ("sd_notify", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
