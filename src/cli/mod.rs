@@ -3,7 +3,7 @@
 mod backtest;
 mod check;
 mod eval;
-pub mod rules_lint;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ enum Verb {
     Check(check::Args),
     Eval(eval::Args),
     Backtest(backtest::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Backtest(args) => backtest::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 

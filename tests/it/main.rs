@@ -7,6 +7,8 @@ mod backtest;
 mod dependencies;
 mod deploy;
 mod eval;
+mod explain;
 mod kafka_ingest;
+mod rules;
 mod support;
 mod takeover;
