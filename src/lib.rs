@@ -32,5 +32,6 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod demo;
+pub mod replay;
 pub mod secret;
 pub mod telemetry;

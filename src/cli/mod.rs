@@ -1,13 +1,13 @@
 //! The command line: one file a verb.
 
+mod backtest;
 mod check;
 mod config;
+mod control;
+mod deliveries;
 mod demo;
 mod eval;
 mod health;
-mod control;
-mod deliveries;
-mod eval;
 mod incidents;
 mod outbox;
 mod responses;
@@ -39,6 +39,7 @@ enum Verb {
     Eval(eval::Args),
     Config(config::Args),
     Health(health::Args),
+    Backtest(backtest::Args),
     Rules(rules::Args),
 }
 
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Health(args) => health::run(&args),
+        Verb::Backtest(args) => backtest::run(&args),
         Verb::Rules(args) => rules::run(&args),
     }
 }

@@ -95,6 +95,8 @@ pub struct Observed<'a> {
     pub matches: &'a [RuleIndex],
     /// What the correlations among them found.
     pub fired: &'a [Fired],
+    /// What weighs on the risk of these matches.
+    pub posture: Posture,
     pub changes: &'a Changes,
     ledger: &'a Ledger,
     now: EventTime,
@@ -105,6 +107,11 @@ impl Observed<'_> {
     /// Returns the account's risk after the event.
     pub fn risk(&self) -> f64 {
         self.ledger.risk(self.now, self.policy)
+    }
+
+    /// Returns the latest event time of the account, to which risk decays.
+    pub fn now(&self) -> EventTime {
+        self.now
     }
 }
 
@@ -225,6 +232,7 @@ impl<'a> Run<'a> {
             subject: Some(&subject),
             matches: &matches,
             fired: &found.fired,
+            posture,
             changes: &changes,
             ledger: &account.ledger,
             now: account.last_seen,
@@ -406,6 +414,7 @@ impl<'a> Run<'a> {
                     subject: None,
                     matches: &[rule],
                     fired: std::slice::from_ref(one),
+                    posture: Posture::default(),
                     changes: &changes,
                     ledger: &account.ledger,
                     now: account.last_seen.max(one.time),

@@ -38,6 +38,24 @@ pub(super) fn consumer(settings: &Settings) -> ClientConfig {
     config
 }
 
+/// The properties of a reader that reads once: it joins no group and commits nothing.
+pub(super) fn scanner(settings: &Settings) -> ClientConfig {
+    let mut config = shared(settings);
+    config
+        // The client wants a name even where it only reads assigned partitions.
+        .set("group.id", &settings.group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        // Records that retention takes away while they are read are skipped.
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // Every partition has its own queue.
+        .set("queued.max.messages.kbytes", "2048");
+    add_own(&mut config, settings);
+    config
+}
+
 /// The properties of the producer of dead letters.
 pub(super) fn producer(settings: &Settings) -> ClientConfig {
     let mut config = shared(settings);

@@ -19,6 +19,7 @@ mod metrics;
 mod progress;
 mod queue;
 mod rebalance;
+mod scan;
 mod settings;
 mod shared;
 mod startup;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use dead_letter::{DeadLetterError, DeadLetters, Refusal};
 pub use metrics::Metrics;
+pub use scan::{PartitionScan, ScanError, scan};
 pub use settings::{DeadLetterSettings, DeadLetterTarget, Settings, Start};
 
 use crate::event::{Offset, RawRecord, ShardId, TopicIndex};

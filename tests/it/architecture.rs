@@ -34,7 +34,7 @@ const ONLY_IN: [(&str, &[&str]); 15] = [
     ("crossbeam_epoch", &["store"]),
     ("lettre", &["respond"]),
     ("reqwest", &["respond"]),
-    ("minijinja", &["respond"]),
+    ("minijinja", &["respond", "replay"]),
     ("axum", &["telemetry", "console", "daemon", "demo"]),
     ("sd_notify", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod backtest;
 mod console;
 mod crash;
 mod demo;
@@ -10,6 +11,7 @@ mod dependencies;
 mod deploy;
 mod docs_config;
 mod eval;
+mod explain;
 mod kafka_ingest;
 mod mail_tls;
 mod openapi;
