@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod conformance;
 mod dependencies;
 mod deploy;
 mod eval;

@@ -2,5 +2,7 @@
 
 pub(crate) mod kafka;
 mod project;
+mod published;
 
+pub(crate) use published::published;
 pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
