@@ -2,7 +2,7 @@
 
 mod check;
 mod eval;
-pub mod rules_lint;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Eval(eval::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 
