@@ -1,7 +1,9 @@
 //! The command line: one file a verb.
 
 mod check;
+mod completions;
 mod eval;
+mod man;
 mod rules;
 mod run;
 
@@ -25,6 +27,8 @@ enum Verb {
     Check(check::Args),
     Eval(eval::Args),
     Rules(rules::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -51,6 +55,8 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Rules(args) => rules::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
     }
 }
 

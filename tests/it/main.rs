@@ -6,6 +6,7 @@ mod architecture;
 mod conformance;
 mod dependencies;
 mod deploy;
+mod docs;
 mod eval;
 mod kafka_ingest;
 mod rules;
