@@ -82,10 +82,8 @@ impl Row {
     fn compile(&self) -> Result<Rulebook, Vec<String>> {
         let file = |name: &str, text: &str| SourceText::new(name, text);
         let mut sources = Sources::of_rules([("rule.yaml", &*self.text())]);
-        sources.lists = vec![
-            file("lists/hosts.txt", "one\ntwo*\n"),
-            file("lists/nets.yaml", "[10.0.0.0/8]"),
-        ];
+        sources.lists =
+            vec![file("lists/hosts.txt", "one\ntwo*\n"), file("lists/nets.yaml", "[10.0.0.0/8]")];
         sources.accounts = vec![file(
             "accounts/acc.yaml",
             "domains: [shop.example]\nnetworks: [192.0.2.0/24, '2001:db8::/32']\n",
@@ -303,11 +301,16 @@ fn line(row: &Row) -> String {
         }
     };
     let (left, right) = match (&row.error, &row.reports) {
-        (Some(code), _) => (format!("error [{code}](diagnostics.md#{})", code.to_lowercase()), String::new()),
+        (Some(code), _) => {
+            (format!("error [{code}](diagnostics.md#{})", code.to_lowercase()), String::new())
+        }
         (None, Some(reports)) => (format!("report: {}", reports.join(", ")), String::new()),
         (None, None) if row.correlation.is_some() => {
             let times: Vec<_> = row.fires.iter().map(f64::to_string).collect();
-            (cells(&row.events), if times.is_empty() { "never".to_owned() } else { times.join(", ") })
+            (
+                cells(&row.events),
+                if times.is_empty() { "never".to_owned() } else { times.join(", ") },
+            )
         }
         (None, None) => (cells(&row.holds), cells(&row.fails)),
     };

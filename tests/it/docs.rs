@@ -45,7 +45,8 @@ fn the_pages_of_the_rules_are_fresh() {
 
 #[test]
 fn a_page_stands_for_every_rule_that_is_listed() {
-    let listed: Value = serde_json::from_str(&satpam(&["rules", "list", "--format", "json"])).unwrap();
+    let listed: Value =
+        serde_json::from_str(&satpam(&["rules", "list", "--format", "json"])).unwrap();
     let rules = listed.as_array().unwrap();
     assert!(rules.len() > 50);
     for rule in rules {
@@ -169,5 +170,24 @@ fn the_schemas_refuse_what_satpam_refuses() {
         (&test, "test: []"),
     ] {
         assert!(violation(schema, &documents(text)[0]).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_new_rule_passes_lint_and_its_own_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().to_str().unwrap();
+    for kind in ["detection", "correlation", "baseline"] {
+        satpam(&["rules", "new", &format!("a_{kind}"), "--kind", kind, "--out", rules]);
+    }
+    satpam(&["rules", "lint", rules]);
+    satpam(&["rules", "test", rules]);
+    satpam(&["rules", "fmt", "--check", rules]);
+    let [rule, test] = ["rule", "test"].map(schema);
+    for path in yaml_files(folder.path().to_owned()) {
+        let schema = if path.to_str().unwrap().ends_with(".test.yaml") { &test } else { &rule };
+        for document in documents(&std::fs::read_to_string(&path).unwrap()) {
+            assert_eq!(violation(schema, &document), None, "{}", path.display());
+        }
     }
 }

@@ -116,7 +116,10 @@ fn page(rule: &RuleFacts<'_>, rules: &[RuleFacts<'_>]) -> String {
     }
     write_to(&mut page, &format!("| file | {}, line {} |\n", cell(rule.file), rule.line));
     if let Some(tenant) = &rule.tenant {
-        write_to(&mut page, &format!("\nThe tenant is told:\n\n- {}\n- {}\n", tenant.id, tenant.en));
+        write_to(
+            &mut page,
+            &format!("\nThe tenant is told:\n\n- {}\n- {}\n", tenant.id, tenant.en),
+        );
     }
     list(&mut page, "False positives", &rule.falsepositives);
     list(&mut page, "References", &rule.references);

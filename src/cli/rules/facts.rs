@@ -85,8 +85,7 @@ impl Authored {
         let text = self.files.iter().find(|source| &*source.name == file);
         let lines = text.map(|source| source.text.lines()).into_iter().flatten();
         let document = lines.skip(line.saturating_sub(1));
-        let mut written: Vec<&str> =
-            document.take_while(|line| line.trim_end() != "---").collect();
+        let mut written: Vec<&str> = document.take_while(|line| line.trim_end() != "---").collect();
         // Comments behind the last key belong to the next document.
         while written.last().is_some_and(|line| line.is_empty() || line.starts_with('#')) {
             written.pop();

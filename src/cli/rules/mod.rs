@@ -3,8 +3,10 @@
 mod docs;
 mod explain;
 mod facts;
+mod fmt;
 mod lint;
 mod list;
+mod new;
 mod schema;
 mod show;
 mod test;
@@ -27,6 +29,8 @@ enum Verb {
     List(list::Args),
     Show(show::Args),
     Docs(docs::Args),
+    New(new::Args),
+    Fmt(fmt::Args),
     Schema(schema::Args),
     Lint(lint::Args),
     Test(test::Args),
@@ -39,6 +43,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Verb::List(args) => list::run(args),
         Verb::Show(args) => show::run(args),
         Verb::Docs(args) => docs::run(args),
+        Verb::New(args) => new::run(args),
+        Verb::Fmt(args) => fmt::run(args),
         Verb::Schema(args) => schema::run(args),
         Verb::Lint(args) => lint::run(args),
         Verb::Test(args) => test::run(args),

@@ -67,7 +67,9 @@ impl Validator<'_> {
                 }
                 Value::Array(items) => return self.array(keyword, argument, items, at),
                 Value::String(text) => text_keyword(keyword, argument, text),
-                Value::Number(number) => number_keyword(keyword, argument, number.as_f64().unwrap()),
+                Value::Number(number) => {
+                    number_keyword(keyword, argument, number.as_f64().unwrap())
+                }
                 Value::Null | Value::Bool(_) => is_known(keyword),
             },
         };
@@ -91,9 +93,9 @@ impl Validator<'_> {
                 let known = keywords.get("properties").and_then(|known| known.get(key));
                 known.map_or_else(|| self.check(argument, value, &below(key)), |_| Ok(()))
             }),
-            "propertyNames" => entries.keys().try_for_each(|key| {
-                self.check(argument, &Value::String(key.clone()), &below(key))
-            }),
+            "propertyNames" => entries
+                .keys()
+                .try_for_each(|key| self.check(argument, &Value::String(key.clone()), &below(key))),
             "required" => {
                 let names = argument.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
                 let missing = names.into_iter().find(|name| !entries.contains_key(*name));
@@ -131,9 +133,20 @@ fn size(argument: &Value) -> usize {
 /// Returns whether a keyword is one that is checked where it applies.
 fn is_known(keyword: &str) -> bool {
     let known = [
-        "properties", "additionalProperties", "propertyNames", "required", "minProperties",
-        "maxProperties", "items", "minItems", "pattern", "minLength", "maxLength", "minimum",
-        "maximum", "exclusiveMinimum",
+        "properties",
+        "additionalProperties",
+        "propertyNames",
+        "required",
+        "minProperties",
+        "maxProperties",
+        "items",
+        "minItems",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
     ];
     known.contains(&keyword)
 }
