@@ -12,9 +12,9 @@ use super::{
 };
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
-    AccountSettings, Atom, AtomId, Comparison, Detection, DetectionIndex, Exception, Expr, FieldId, FieldTable,
-    Level, LogSource, Piece, Policy, Regex, RuleMeta, Rulebook, Status, Target, Test, TextPart,
-    TextPattern, TimePart,
+    AccountSettings, Atom, AtomId, Comparison, Detection, DetectionIndex, Exception, Expr, FieldId,
+    FieldTable, Level, LogSource, Piece, Policy, Regex, RuleMeta, Rulebook, Status, Target, Test,
+    TextPart, TextPattern, TimePart,
 };
 
 const FIELDS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.c", "c", "content.norm", "seen.actor_new"];

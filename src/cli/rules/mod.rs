@@ -1,5 +1,6 @@
 //! `satpam rules`: what rule authors work with, one verb a file.
 
+mod bench;
 mod docs;
 mod explain;
 mod facts;
@@ -29,6 +30,7 @@ enum Verb {
     List(list::Args),
     Show(show::Args),
     Docs(docs::Args),
+    Bench(bench::Args),
     New(new::Args),
     Fmt(fmt::Args),
     Schema(schema::Args),
@@ -43,6 +45,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Verb::List(args) => list::run(args),
         Verb::Show(args) => show::run(args),
         Verb::Docs(args) => docs::run(args),
+        Verb::Bench(args) => bench::run(args),
         Verb::New(args) => new::run(args),
         Verb::Fmt(args) => fmt::run(args),
         Verb::Schema(args) => schema::run(args),
