@@ -255,7 +255,7 @@ fn page() -> String {
     let tables = tables();
     let rows = || tables.iter().flat_map(|table| &table.rows);
     let checks: usize = rows()
-        .map(|row| (row.holds.len() + row.fails.len() + usize::from(row.events.len() > 0)).max(1))
+        .map(|row| (row.holds.len() + row.fails.len() + usize::from(!row.events.is_empty())).max(1))
         .sum();
     let mut page = format!(
         "# Conformance with Sigma 2.1\n\n\
@@ -292,8 +292,8 @@ fn line(row: &Row) -> String {
         (Some(rule), _, _) => code(rule),
         (_, Some(rule), _) => {
             let base = row.base.as_deref().unwrap_or_default().trim_end().lines();
-            let base: String = base.map(|line| format!("{}<br>", code(line))).collect();
-            format!("{base}{}", code(rule))
+            let lines: Vec<_> = base.map(code).chain([code(rule)]).collect();
+            lines.join("<br>")
         }
         (_, _, documents) => {
             let lines = documents.as_deref().unwrap_or_default().lines();

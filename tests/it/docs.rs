@@ -153,8 +153,8 @@ fn the_schemas_refuse_what_satpam_refuses() {
         (CORRELATION, "rules: [r]", "rules: [r], season: true"),
     ] {
         assert!(text.contains(good), "{good}");
-        let text = text.replacen(good, broken, 1);
-        assert!(violation(&rule, &documents(&text)[0]).is_some(), "{text}");
+        let changed = text.replacen(good, broken, 1);
+        assert!(violation(&rule, &documents(&changed)[0]).is_some(), "{changed}");
     }
     for (schema, text) in [
         (&policy, "half-life: 6 hours"),

@@ -160,7 +160,7 @@ fn codes() -> String {
     for code in Code::ALL {
         let summary = cell(code.explanation().summary);
         let anchor = code.as_str().to_lowercase();
-        write!(page, "| [{code}](#{anchor}) | {} | {summary} |\n", severity(*code))
+        writeln!(page, "| [{code}](#{anchor}) | {} | {summary} |", severity(*code))
             .expect("a string takes whatever is written");
     }
     for code in Code::ALL {

@@ -66,7 +66,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
         if let Err(error) = create(&path, &fill(template, &args.name)) {
             return cannot(&format!("write {}: {error}", path.display()));
         }
-        written.push_str(&format!("{}\n", path.display()));
+        written.push_str(&path.to_string_lossy());
+        written.push('\n');
     }
     ended(print(&written))
 }

@@ -14,10 +14,11 @@ struct Validator<'s> {
 
 impl Validator<'_> {
     fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-        let keywords = match schema {
-            Value::Bool(true) => return Ok(()),
-            Value::Object(keywords) => keywords,
-            _ => return Err(format!("{at}: nothing may stand here")),
+        if schema == &Value::Bool(true) {
+            return Ok(());
+        }
+        let Some(keywords) = schema.as_object() else {
+            return Err(format!("{at}: nothing may stand here"));
         };
         for (keyword, argument) in keywords {
             self.keyword(keywords, keyword, argument, value, at)
@@ -55,10 +56,11 @@ impl Validator<'_> {
                 let schema = keywords.get(branch);
                 return schema.map_or(Ok(()), |schema| self.check(schema, value, at));
             }
-            "type" => match argument {
-                Value::Array(kinds) => kinds.iter().any(|kind| is(value, kind.as_str().unwrap())),
-                kind => is(value, kind.as_str().unwrap()),
-            },
+            "type" => {
+                let one = std::slice::from_ref(argument);
+                let kinds = argument.as_array().map_or(one, Vec::as_slice);
+                kinds.iter().any(|kind| is(value, kind.as_str().unwrap()))
+            }
             "enum" => schemas().any(|known| known == value),
             "const" => argument == value,
             _ => match value {
