@@ -2,6 +2,7 @@
 
 mod backtest;
 mod check;
+mod completions;
 mod config;
 mod control;
 mod deliveries;
@@ -9,6 +10,7 @@ mod demo;
 mod eval;
 mod health;
 mod incidents;
+mod man;
 mod outbox;
 mod responses;
 mod rules;
@@ -41,6 +43,8 @@ enum Verb {
     Health(health::Args),
     Backtest(backtest::Args),
     Rules(rules::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -74,6 +78,8 @@ pub fn main() -> ExitCode {
         Verb::Health(args) => health::run(&args),
         Verb::Backtest(args) => backtest::run(&args),
         Verb::Rules(args) => rules::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
     }
 }
 

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
-    Atom, AtomId, Comparison, Detection, DetectionIndex, Exception, Expr, FieldId, FieldTable,
-    Level, LogSource, Piece, Policy, Regex, RuleMeta, Rulebook, Status, Target, Test, TextPart,
-    TextPattern, TimePart,
+    AccountSettings, Atom, AtomId, Comparison, Detection, DetectionIndex, Exception, Expr, FieldId,
+    FieldTable, Level, LogSource, Piece, Policy, Regex, RuleMeta, Rulebook, Status, Target, Test,
+    TextPart, TextPattern, TimePart,
 };
 
 const FIELDS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.c", "c", "content.norm", "seen.actor_new"];
@@ -166,6 +166,8 @@ fn test() -> impl Strategy<Value = Test> {
     let part = proptest::sample::select(
         &[TextPart::Whole, TextPart::Start, TextPart::End, TextPart::Anywhere][..],
     );
+    let part2 = part.clone();
+    let list = proptest::sample::select(&["domains", "other", "missing"][..]);
     let comparison = proptest::sample::select(
         &[Comparison::Equal, Comparison::NotEqual, Comparison::Less, Comparison::GreaterOrEqual][..],
     );
@@ -180,7 +182,20 @@ fn test() -> impl Strategy<Value = Test> {
         1 => (field(), part, any::<bool>())
             .prop_map(|(other, part, cased)| Test::FieldRef { other, part, cased }),
         1 => Just(Test::TimePart(TimePart::Hour, 5)),
+        1 => (list, part2, any::<bool>())
+            .prop_map(|(list, part, cased)| Test::InAccountList { list: list.into(), part, cased }),
+        1 => Just(Test::InAccountNetworks),
     ]
+}
+
+/// What the account at hand has of its own; it may lack a list that a rule names.
+fn account_settings() -> impl Strategy<Value = AccountSettings> {
+    let list = || proptest::collection::vec(word().prop_map(Into::into), 0..4);
+    (list(), list(), any::<bool>()).prop_map(|(domains, other, has_network)| AccountSettings {
+        networks: has_network.then(|| "10.0.0.0/16".parse().unwrap()).into_iter().collect(),
+        lists: BTreeMap::from([("domains".into(), domains), ("other".into(), other)]),
+        ..AccountSettings::default()
+    })
 }
 
 fn atom() -> impl Strategy<Value = Atom> {
@@ -271,11 +286,14 @@ proptest! {
         norm in proptest::collection::vec(word(), 0..3),
         product in proptest::option::of(proptest::sample::select(&["x", "y"][..])),
         any_source in any::<bool>(),
+        own in proptest::option::of(account_settings()),
     ) {
-        let rulebook = Arc::new(rulebook(atoms, detections, &FIELDS));
+        let account = AccountId::new("account").unwrap();
+        let mut rulebook = rulebook(atoms, detections, &FIELDS);
+        rulebook.accounts = own.map(|own| (account.clone(), own)).into_iter().collect();
+        let rulebook = Arc::new(rulebook);
         let detector = Detector::new(rulebook.clone());
         let derived = Derived(BTreeMap::from([(DerivedField::ContentNorm, norm)]));
-        let account = AccountId::new("account").unwrap();
         let mut scratch = Scratch::default();
         let mut found = Vec::new();
         for text in events {

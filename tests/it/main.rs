@@ -4,11 +4,13 @@
 
 mod architecture;
 mod backtest;
+mod conformance;
 mod console;
 mod crash;
 mod demo;
 mod dependencies;
 mod deploy;
+mod docs;
 mod docs_config;
 mod eval;
 mod explain;
