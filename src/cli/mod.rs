@@ -1,7 +1,8 @@
 //! The command line: one file a verb.
 
 mod check;
-pub mod rules_lint;
+mod eval;
+mod rules;
 mod run;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Verb {
     Run(run::Args),
     Check(check::Args),
+    Eval(eval::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -46,6 +49,8 @@ pub fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) fn total(
         .iter()
         .filter(|contribution| counted == Counted::All || is_stable(contribution))
         .map(|contribution| decayed(contribution, now, policy))
-        .sum()
+        // The sum of nothing would be -0.
+        .fold(0.0, std::ops::Add::add)
 }
 
 /// Which contributions a threshold looks at.

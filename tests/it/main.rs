@@ -5,6 +5,8 @@
 mod architecture;
 mod dependencies;
 mod deploy;
+mod eval;
 mod kafka_ingest;
+mod rules;
 mod support;
 mod takeover;
