@@ -60,6 +60,10 @@ fn lookup_below<'d>(
 
 /// Visits a scalar, or the scalars of an array and of the arrays in it.
 pub(super) fn scalars<'d>(value: Value<'d>, visit: &mut impl FnMut(Value<'d>)) {
+    if value.is_text() {
+        visit(value);
+        return;
+    }
     match value.kind() {
         Kind::Array => {
             for element in value.elements() {
@@ -73,6 +77,10 @@ pub(super) fn scalars<'d>(value: Value<'d>, visit: &mut impl FnMut(Value<'d>)) {
 
 /// Visits every string and number of a document at any depth; keys are not values.
 pub(super) fn leaves<'d>(value: Value<'d>, visit: &mut impl FnMut(Value<'d>)) {
+    if value.is_text() {
+        visit(value);
+        return;
+    }
     match value.kind() {
         Kind::Array => {
             for element in value.elements() {
@@ -80,7 +88,7 @@ pub(super) fn leaves<'d>(value: Value<'d>, visit: &mut impl FnMut(Value<'d>)) {
             }
         }
         Kind::Object => {
-            for (_, entry) in value.entries() {
+            for entry in value.entry_values() {
                 leaves(entry, visit);
             }
         }

@@ -100,6 +100,9 @@ pub(super) struct FieldValues {
     ambiguous: Vec<FieldId>,
     raw: String,
     folded: String,
+    /// Where the folded form of each text of the document is, by its position: a field's value and
+    /// the same value among all leaves are folded once.
+    document_folds: Vec<Option<(u32, u32)>>,
     signatures: Vec<Signature>,
 }
 
@@ -155,6 +158,8 @@ impl FieldValues {
         self.raw.clear();
         self.folded.clear();
         self.signatures.clear();
+        self.document_folds.clear();
+        self.document_folds.resize(document.positions(), None);
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
             self.slots.fill(Slot::default());
@@ -280,8 +285,14 @@ impl FieldValues {
                 write!(self.folded, "{value}").expect("a String takes all");
             }
             Scalar::Document(position) => {
+                let known = &mut self.document_folds[position as usize];
+                if let Some((start, end)) = *known {
+                    *folded = *known;
+                    return Some(start as usize..end as usize);
+                }
                 let text = document.value_at(position).as_str().unwrap_or_default();
                 fold_into(text, &mut self.folded);
+                *known = Some((narrow(start), narrow(self.folded.len())));
             }
             Scalar::Raw(start, end) => {
                 fold_into(&self.raw[start as usize..end as usize], &mut self.folded);
@@ -390,6 +401,9 @@ impl<'d> Found<'d> for FieldValues {
 }
 
 fn scalar_of(value: Value<'_>) -> Scalar {
+    if value.is_text() {
+        return Scalar::Document(value.position());
+    }
     match value.kind() {
         Kind::Bool(value) => Scalar::Bool(value),
         Kind::Int(value) => Scalar::Int(value),

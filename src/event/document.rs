@@ -123,11 +123,17 @@ impl Document {
         &self.source
     }
 
+    /// Returns how many positions there are: every value and every key has one.
+    pub fn positions(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Returns whether any object names a key twice.
     pub fn has_duplicate_keys(&self) -> bool {
         self.has_duplicate_keys
     }
 
+    #[inline]
     fn text(&self, node: Node) -> Option<&str> {
         match node {
             Node::Source { start, end } => Some(&self.source[start as usize..end as usize]),
@@ -189,6 +195,11 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// Returns whether this value is a string, without the cost of reading it.
+    pub fn is_text(self) -> bool {
+        matches!(self.node(), Node::Source { .. } | Node::Unescaped { .. })
+    }
+
     /// Returns the text of a string value.
     pub fn as_str(self) -> Option<&'d str> {
         self.document.text(self.node())
@@ -217,13 +228,21 @@ impl<'d> Value<'d> {
 
     /// Returns the entries of an object in the order of the text; nothing for other values.
     pub fn entries(self) -> impl Iterator<Item = (&'d str, Value<'d>)> {
+        self.entry_values().map(|value| {
+            let key = Value { document: value.document, at: value.at - 1 };
+            (key.as_str().unwrap_or_default(), value)
+        })
+    }
+
+    /// Returns the values of an object without their keys, in the order of the text; nothing for
+    /// other values.
+    pub fn entry_values(self) -> impl Iterator<Item = Value<'d>> {
         let len = if let Node::Object { len, .. } = self.node() { len } else { 0 };
         let mut at = self.at + 1;
         (0..len).map(move |_| {
-            let key = Value { document: self.document, at };
             let value = Value { document: self.document, at: at + 1 };
             at = value.next();
-            (key.as_str().unwrap_or_default(), value)
+            value
         })
     }
 

@@ -222,10 +222,9 @@ impl Parser<'_> {
             self.parsed.unescaped.push_str(&self.source[plain..self.at]);
             match self.peek().ok_or(UNFINISHED)? {
                 b'"' => break,
-                b'\\' => self.escape()?,
+                b'\\' => plain = self.escape()?,
                 _ => return Err(Fault::Syntax("control character in a string")),
             }
-            plain = self.at;
             self.pass_plain();
         }
         self.at += 1;
@@ -250,12 +249,15 @@ impl Parser<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    /// Passes an escape and returns where the text goes on. A character that stands for itself
+    /// behind its backslash is left to be copied with what follows it.
+    fn escape(&mut self) -> Result<usize, Fault> {
         self.at += 1;
         let character = match self.peek().ok_or(UNFINISHED)? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
+            b'"' | b'\\' | b'/' => {
+                self.at += 1;
+                return Ok(self.at - 1);
+            }
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
@@ -266,7 +268,7 @@ impl Parser<'_> {
         };
         self.at += 1;
         self.parsed.unescaped.push(character);
-        Ok(())
+        Ok(self.at)
     }
 
     /// Reads `u` and four digits, twice for a pair of surrogates, up to before the last digit.

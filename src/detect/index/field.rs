@@ -1,6 +1,8 @@
 //! The index of one field: from a value to the rules that it calls for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::affix::{AffixTree, HitId};
 use super::grams::GramIndex;

@@ -1,12 +1,12 @@
 //! Literals that may stand anywhere in a text.
 //!
 //! Of each literal a run of bytes is chosen, the rarest among all literals: eight bytes of a long
-//! one, four of a shorter one. A text is read once for each class of lengths that occurs: each run
+//! one, six or three of a shorter one. A text is read once for each class of lengths that occurs: each run
 //! is hashed into a bitmap that says whether any literal chose it, and only then the literals are
 //! compared. Unlike in an automaton no step waits for the one before, and the bitmap stays in the
-//! fastest cache however many rules there are. Where literals are long enough to give four
-//! neighbouring runs, every fourth place of the text is enough. Literals of up to three bytes have
-//! a bitmap of their first two.
+//! fastest cache however many rules there are. Where literals are long enough to give two to four
+//! neighbouring runs, every second to fourth place of the text is enough. Literals of up to three
+//! bytes have a bitmap of their first two.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use super::affix::HitId;
 #[derive(Debug, Default)]
 pub(super) struct GramIndex {
     short: Option<ShortLiterals>,
-    /// 4 to 6 bytes.
-    middle: Option<GramClass<4, 1>>,
-    /// 7 to 10 bytes.
-    long: Option<GramClass<4, 4>>,
+    /// 4 to 7 bytes.
+    middle: Option<GramClass<3, 2>>,
+    /// 8 to 10 bytes.
+    long: Option<GramClass<6, 3>>,
     longest: Option<GramClass<8, 4>>,
 }
 
@@ -30,8 +30,8 @@ impl GramIndex {
             from.into_iter().partition(|(literal, _)| literal.len() >= length)
         };
         let (longest, rest) = at_least(literals, GramClass::<8, 4>::SHORTEST);
-        let (long, rest) = at_least(rest, GramClass::<4, 4>::SHORTEST);
-        let (middle, short) = at_least(rest, GramClass::<4, 1>::SHORTEST);
+        let (long, rest) = at_least(rest, GramClass::<6, 3>::SHORTEST);
+        let (middle, short) = at_least(rest, GramClass::<3, 2>::SHORTEST);
         Self {
             short: (!short.is_empty()).then(|| ShortLiterals::new(short)),
             middle: GramClass::new(&middle),
@@ -64,7 +64,7 @@ impl GramIndex {
     }
 }
 
-/// Literals that are found by a run of `WIDTH` bytes (4 or 8) at any place that is a multiple of
+/// Literals that are found by a run of `WIDTH` bytes (3, 6 or 8) at any place that is a multiple of
 /// `STRIDE`.
 #[derive(Debug)]
 struct GramClass<const WIDTH: usize, const STRIDE: usize> {
@@ -108,14 +108,20 @@ pub(in crate::detect) fn gram_hash(gram: u32) -> u32 {
     gram.wrapping_mul(0x9e37_79b1)
 }
 
-/// Returns the hash of a run of four or eight bytes.
+/// Returns the hash of a run of three, six or eight bytes.
 #[inline]
 fn hash_of<const WIDTH: usize>(window: &[u8; WIDTH]) -> u32 {
-    if let Some(bytes) = window.first_chunk::<8>() {
-        let mixed = u64::from_le_bytes(*bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let wide = match window.first_chunk::<8>() {
+        Some(bytes) => Some(*bytes),
+        None => window.first_chunk().map(|[a, b, c, d, e, f]| [*a, *b, *c, *d, *e, *f, 0, 0]),
+    };
+    if let Some(bytes) = wide {
+        let mixed = u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         return u32::try_from(mixed).unwrap_or_default();
     }
-    window.first_chunk::<4>().map_or(0, |bytes| gram_hash(u32::from_le_bytes(*bytes)))
+    window
+        .first_chunk()
+        .map_or(0, |[one, two, three]| gram_hash(u32::from_le_bytes([*one, *two, *three, 0])))
 }
 
 #[inline]
@@ -321,7 +327,8 @@ fn commonness(window: &[u8]) -> u32 {
         b".exe", b"wind", b"indo", b"dows", b"syst", b"stem", b"em32", b"prog", b"gram", b"file",
         b"user", b"http", b"sha2", b"hash",
     ];
-    if window.windows(4).any(|run| COMMON.contains(&run)) {
+    let is_part_of = |run: &&[u8]| run.windows(window.len()).any(|part| part == window);
+    if window.windows(4).any(|run| COMMON.contains(&run)) || COMMON.iter().any(is_part_of) {
         return 100;
     }
     let weight = window.iter().map(|byte| super::rarity::millibits(*byte)).sum::<u32>();
@@ -350,6 +357,7 @@ mod tests {
             "é",
             "\0",
             "cdefghi",
+            "efghijkl",
             "cdefghijkl",
             "cdefghijklm",
             "hijklmnopqrstuvw",
