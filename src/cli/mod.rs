@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod check;
+mod eval;
 pub mod rules_lint;
 mod run;
 
@@ -22,6 +23,7 @@ struct Arguments {
 enum Verb {
     Run(run::Args),
     Check(check::Args),
+    Eval(eval::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Eval(args) => eval::run(&args),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::detect::correlate::Correlator;
 use crate::detect::{DerivedGroup, Detector};
-use crate::rulebook::{PlanFigures, Policy, RuleIndex, RuleMeta, Rulebook};
+use crate::rulebook::{PlanFigures, RuleIndex, RuleMeta, Rulebook};
 
 /// The rule set that a step runs with. Immutable; a reload makes another.
 #[derive(Debug)]
@@ -46,8 +46,23 @@ impl Rules {
         self.has_shard_state
     }
 
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// Returns whether there is any correlation to feed.
+    pub fn has_correlations(&self) -> bool {
+        !self.rulebook.correlations.is_empty()
+    }
+
+    /// Returns what an account of a plan does before it is known.
+    pub fn plan(&self, name: Option<&str>) -> &PlanFigures {
+        let known = self.rulebook.policy.plans.iter().find(|(plan, _)| Some(&**plan) == name);
+        known.map_or(&UNKNOWN_PLAN, |(_, figures)| figures)
+    }
+
     /// Returns whether a match of the rule counts by itself.
-    pub(super) fn reports(&self, rule: RuleIndex) -> bool {
+    pub fn reports(&self, rule: RuleIndex) -> bool {
         match rule {
             RuleIndex::Detection(index) => self.rulebook.detections[index.0 as usize].reports,
             RuleIndex::Correlation(index) => self.rulebook.correlations[index.0 as usize].reports,
@@ -63,9 +78,3 @@ const UNKNOWN_PLAN: PlanFigures = PlanFigures {
     templates: 0.07,
     broadcast_size: 50.0,
 };
-
-/// Returns the figures of a plan by its name.
-pub(super) fn plan_figures<'p>(policy: &'p Policy, plan: Option<&str>) -> &'p PlanFigures {
-    let known = policy.plans.iter().find(|(name, _)| Some(&**name) == plan);
-    known.map_or(&UNKNOWN_PLAN, |(_, figures)| figures)
-}

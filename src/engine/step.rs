@@ -15,7 +15,7 @@ use super::evidence;
 use super::merge::Incoming;
 use super::outcome::{EventOutcome, Outcome};
 use super::profile;
-use super::rules::{Rules, plan_figures};
+use super::rules::Rules;
 use super::shard::Shard;
 use crate::baseline::{LocalOffset, Normal, Seen, Sighting, TemplateHappening, TemplateSighting};
 use crate::detect::content::{Content, Derived};
@@ -155,7 +155,7 @@ impl Run<'_> {
         account.profile.learn(event);
         let timezone = self.timezone(account, event.account());
         let offset = local_offset(&timezone, event.time());
-        let plan = *plan_figures(policy, account.profile.plan.as_deref());
+        let plan = *rules.plan(account.profile.plan.as_deref());
         account.normal.advance(event.time(), offset, plan.messages);
 
         let template_text =

@@ -5,6 +5,7 @@
 mod architecture;
 mod dependencies;
 mod deploy;
+mod eval;
 mod kafka_ingest;
 mod support;
 mod takeover;
