@@ -2,6 +2,7 @@
 
 mod check;
 mod eval;
+mod demo;
 pub mod rules_lint;
 mod run;
 
@@ -24,6 +25,7 @@ enum Verb {
     Run(run::Args),
     Check(check::Args),
     Eval(eval::Args),
+    Demo(demo::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Demo(args) => demo::run(&args),
     }
 }
 

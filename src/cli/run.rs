@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
+/// Cancels `stop` at SIGTERM or SIGINT.
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

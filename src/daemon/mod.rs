@@ -2,12 +2,14 @@
 
 mod worker;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::{self, Rules};
 use crate::ingest::{self, DeadLetters, IngestError, InputTopic, Wiring, WorkerFailure};
@@ -36,9 +38,29 @@ pub enum DaemonError {
     Ingest(#[from] IngestError),
 }
 
+/// What a program that runs the daemon inside itself may look at while it runs.
+#[derive(Debug)]
+pub struct Running {
+    pub store: Store,
+    pub telemetry: Telemetry,
+    /// Where metrics and health are served.
+    pub address: SocketAddr,
+}
+
 /// Runs until `stop` is cancelled or a stage fails: saves what it has, then returns.
-#[expect(clippy::too_many_lines, reason = "the stages in the order in which they are connected")]
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonError> {
+    run_inside(config, Arc::new(SystemClock), oneshot::channel().0, stop).await
+}
+
+/// As [`run`], for a program that has the daemon inside itself: the responses go by its clock, and
+/// `opened` is told once, before the first event is read.
+#[expect(clippy::too_many_lines, reason = "the stages in the order in which they are connected")]
+pub async fn run_inside(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    opened: oneshot::Sender<Running>,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
     let telemetry = Telemetry::new()?;
     let registry = telemetry.registry();
     let readiness = Readiness::default();
@@ -56,15 +78,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
     engine_metrics.show_rules(&rules);
     readiness.set(Condition::RulesCompiled);
 
-    let opened = Store::open(&config.store, store::Metrics::new(registry)?)?;
-    if let Some(recovered) = &opened.recovered {
+    let state = Store::open(&config.store, store::Metrics::new(registry)?)?;
+    if let Some(recovered) = &state.recovered {
         tracing::error!(
             quarantined = %recovered.quarantined.display(),
             reason = recovered.reason,
             "damaged state was set aside, accounts are learnt anew"
         );
     }
-    let store = opened.store;
+    let store = state.store;
     readiness.set(Condition::StateOpen);
 
     let admin = Admin::bind(
@@ -74,7 +96,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
         liveness.clone(),
     )
     .await?;
-    tracing::info!(address = %admin.address(), "metrics and health are served");
+    let address = admin.address();
+    tracing::info!(%address, "metrics and health are served");
     let admin = tokio::spawn(admin.serve(stop.clone()));
     let watchdog = tokio::spawn(systemd::feed_watchdog(liveness, stop.clone()));
 
@@ -85,7 +108,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
     let responder = respond::start(
         config.respond.clone(),
         store.clone(),
-        Arc::new(SystemClock),
+        clock,
         respond::Metrics::new(registry)?,
         figures,
         Arc::clone(&planned),
@@ -131,6 +154,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), DaemonEr
             stop: stop.clone(),
         },
     )?;
+    // Nobody may be waiting for it.
+    let _ = opened.send(Running { store, telemetry, address });
     systemd::ready("reading events");
     handle.ended().cancelled().await;
     systemd::stopping("saving state");

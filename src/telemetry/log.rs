@@ -52,6 +52,17 @@ impl Settings {
         }
         Ok(())
     }
+
+    /// As [`Settings::start_log`], into a file: for a command that shows something else meanwhile.
+    pub fn start_log_in(&self, file: std::fs::File) -> Result<(), LogError> {
+        let filter = parse_filter(&self.log_level)?;
+        let json = match self.log_format {
+            LogFormat::Json => true,
+            LogFormat::Text | LogFormat::Auto => false,
+        };
+        subscriber(filter, json, Colour::Off, std::sync::Mutex::new(file)).try_init()?;
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

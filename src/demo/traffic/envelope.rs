@@ -137,7 +137,7 @@ fn write(
         event.integer("time", time.millis());
         event.object("account", |account| {
             account.text("app_code", tenant.account.as_str());
-            account.text("name", &format!("{} {}", tenant.trade.name, tenant.number));
+            account.text("name", &tenant.name());
             account.text("plan", tenant.plan.name);
             account.text("timezone", "Asia/Jakarta");
             account.text("language", "id");

@@ -72,6 +72,14 @@ pub struct TrafficEvent {
     pub label: Option<AttackKind>,
 }
 
+/// The tenant of a planned attack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub account: AccountId,
+    /// `account.name` in its events.
+    pub name: String,
+}
+
 /// Hides the payload, as for real traffic.
 impl std::fmt::Debug for TrafficEvent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,6 +128,29 @@ impl Traffic {
             }
         }
         Self { seed: scenario.seed, end, tenants, next, sequence: 0 }
+    }
+
+    /// Lets one tenant of a plan be attacked at `start`, whatever the scenario says: the first that
+    /// has existed for more than seven days by then. Returns nothing when there is none.
+    pub fn attack(&mut self, plan: &str, kind: AttackKind, start: EventTime) -> Option<Target> {
+        let (at, tenant) = self.tenants.iter_mut().enumerate().find(|(_, tenant)| {
+            let age = start.millis_since(tenant.first);
+            tenant.plan.name == plan && tenant.attack.is_none() && age > 7 * DAY
+        })?;
+        tenant.become_target(kind, start);
+        self.next.push(Reverse((start, at, Stream::Attack)));
+        Some(Target { account: tenant.account.clone(), name: tenant.name() })
+    }
+
+    /// Leaves the tenants of a plan out, whatever the scenario says.
+    pub fn leave_out(&mut self, plan: &str) {
+        let tenants = &self.tenants;
+        self.next.retain(|Reverse((_, at, _))| tenants[*at].plan.name != plan);
+    }
+
+    /// Tells whether an attack has steps left, planned or under way.
+    pub fn has_attack(&self) -> bool {
+        self.next.iter().any(|Reverse((_, _, stream))| *stream == Stream::Attack)
     }
 
     fn ordinary(&mut self, at: usize, time: EventTime, id: &str) -> TrafficEvent {

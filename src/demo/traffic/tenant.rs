@@ -150,6 +150,18 @@ impl Tenant {
         }
     }
 
+    /// The tenant's own name.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.trade.name, self.number)
+    }
+
+    /// Plans an attack; what the tenant itself does stays the same.
+    pub(super) fn become_target(&mut self, kind: AttackKind, start: EventTime) {
+        let mut random = Random::of(self.network, kind as u64);
+        let (host, network) = (super::texts::scam_host(&mut random), random.next());
+        self.attack = Some(Attack { kind, start, step: 0, host, network });
+    }
+
     /// Returns the next ordinary event behind `after`, by thinning: candidates at the highest rate,
     /// each kept with the share of the rate that its time has.
     pub(super) fn next_time(&mut self, after: EventTime, end: EventTime) -> Option<EventTime> {
