@@ -5,6 +5,7 @@ mod eval;
 mod demo;
 pub mod rules_lint;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ enum Verb {
     Check(check::Args),
     Eval(eval::Args),
     Demo(demo::Args),
+    Simulate(simulate::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
     }
 }
 
