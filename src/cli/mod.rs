@@ -1,9 +1,9 @@
 //! The command line: one file a verb.
 
 mod check;
-mod eval;
 mod demo;
-pub mod rules_lint;
+mod eval;
+mod rules;
 mod run;
 mod simulate;
 
@@ -28,6 +28,7 @@ enum Verb {
     Eval(eval::Args),
     Demo(demo::Args),
     Simulate(simulate::Args),
+    Rules(rules::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
+        Verb::Rules(args) => rules::run(&args),
     }
 }
 

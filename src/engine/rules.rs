@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::detect::correlate::Correlator;
 use crate::detect::{DerivedGroup, Detector};
-use crate::rulebook::{PlanFigures, RuleIndex, RuleMeta, Rulebook};
+use crate::rulebook::{
+    CorrelationIndex, DetectionIndex, PlanFigures, RuleIndex, RuleMeta, Rulebook,
+};
 
 /// The rule set that a step runs with. Immutable; a reload makes another.
 #[derive(Debug)]
@@ -48,6 +50,15 @@ impl Rules {
 
     pub fn detector(&self) -> &Detector {
         &self.detector
+    }
+
+    /// Returns every rule: the detections, then the correlations.
+    pub fn all(&self) -> impl Iterator<Item = RuleIndex> + '_ {
+        let detections = (0..).map(DetectionIndex).zip(&self.rulebook.detections);
+        let correlations = (0..).map(CorrelationIndex).zip(&self.rulebook.correlations);
+        detections
+            .map(|(index, _)| RuleIndex::Detection(index))
+            .chain(correlations.map(|(index, _)| RuleIndex::Correlation(index)))
     }
 
     /// Returns whether there is any correlation to feed.

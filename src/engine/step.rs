@@ -22,8 +22,8 @@ use crate::detect::content::{Content, Derived};
 use crate::detect::correlate::{CorrelationInput, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::event::{AccountId, Event, EventTime, TimeSpan, Value};
-use crate::incident::{Changes, Match, Occasion, Posture, Tenant};
-use crate::rulebook::{DetectionIndex, RuleIndex};
+use crate::incident::{Changes, Ledger, Match, Occasion, Posture, Tenant};
+use crate::rulebook::{DetectionIndex, Policy, RuleIndex};
 use crate::store::StoreError;
 
 /// Settings of the engine.
@@ -63,15 +63,29 @@ pub struct Workspace {
     fired: Vec<Fired>,
 }
 
-/// One event that was evaluated, for replays and tests of rules.
+/// One event that was evaluated, or one `absence` that was noticed: for replays and tests of rules.
 #[derive(Debug)]
 pub struct Observed<'a> {
-    pub event: &'a Event,
+    pub account: &'a AccountId,
+    /// When the event happened, or when what is absent should have happened at the latest.
+    pub time: EventTime,
+    /// The event as the rules saw it; nothing for an `absence`.
+    pub subject: Option<&'a Subject<'a>>,
     /// Every rule that matched, also base rules of correlations.
     pub matches: &'a [RuleIndex],
-    /// The account's risk after the event.
-    pub risk: f64,
+    /// What the correlations among them found.
+    pub fired: &'a [Fired],
     pub changes: &'a Changes,
+    ledger: &'a Ledger,
+    now: EventTime,
+    policy: &'a Policy,
+}
+
+impl Observed<'_> {
+    /// Returns the account's risk after the event.
+    pub fn risk(&self) -> f64 {
+        self.ledger.risk(self.now, self.policy)
+    }
 }
 
 /// Runs a batch of records of one shard, in the given order.
@@ -112,7 +126,7 @@ pub fn step(
         account.set_applied(record.position);
         shard.put_back(id, account, &rules.rulebook.policy);
         let mut run = Run { shard, rules, settings, workspace, outcome: &mut outcome };
-        run.deadlines()?;
+        run.deadlines(observe)?;
     }
     Ok(outcome)
 }
@@ -235,10 +249,17 @@ impl Run<'_> {
             learning,
         };
         let changes = self.record(account, event, &reported, posture, new_hosts);
-        if !all.is_empty() || changes != Changes::default() {
-            let risk = account.ledger.risk(account.last_seen, policy);
-            observe(&Observed { event, matches: &all, risk, changes: &changes });
-        }
+        observe(&Observed {
+            account: event.account(),
+            time: event.time(),
+            subject: Some(&subject),
+            matches: &all,
+            fired: &fired,
+            changes: &changes,
+            ledger: &account.ledger,
+            now: account.last_seen,
+            policy,
+        });
         self.take_over(event.account(), changes);
         self.workspace.matched = matched;
         self.workspace.fired = fired;
@@ -326,7 +347,7 @@ impl Run<'_> {
     }
 
     /// Closes incidents that have been quiet, and fires what should have followed and did not.
-    fn deadlines(&mut self) -> Result<(), StoreError> {
+    fn deadlines(&mut self, observe: &mut dyn FnMut(&Observed<'_>)) -> Result<(), StoreError> {
         let policy = &self.rules.rulebook.policy;
         while let Some(id) = self.shard.next_closing() {
             let Some(mut account) = self.shard.take(&id, self.rules)? else { continue };
@@ -343,6 +364,17 @@ impl Run<'_> {
                 let rule = RuleIndex::Correlation(one.correlation);
                 *self.outcome.matches.entry(rule).or_default() += 1;
                 let changes = self.record_absence(&mut account, &id, one);
+                observe(&Observed {
+                    account: &id,
+                    time: one.time,
+                    subject: None,
+                    matches: &[rule],
+                    fired: std::slice::from_ref(one),
+                    changes: &changes,
+                    ledger: &account.ledger,
+                    now: account.last_seen.max(one.time),
+                    policy,
+                });
                 self.take_over(&id, changes);
             }
             if let Some(deadline) = account.windows.next_deadline() {

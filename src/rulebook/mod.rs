@@ -48,6 +48,7 @@ pub use diagnostic::{Colour, Diagnostic, Fix, Label, Severity, SourceText, Span}
 pub use fields::{FieldId, FieldTable};
 pub use load::{LoadFailure, Loaded, ReadFiles, load, load_all, read, read_within};
 pub use model::*;
+pub use nearest::nearest;
 pub use pattern::fold_case;
 pub use policy::{
     ActionKind, Credential, Multipliers, PlanFigures, Policy, ResponseRule, Thresholds,

@@ -5,10 +5,7 @@
 /// Distance: insertions, deletions, substitutions and swaps of neighbours (optimal string
 /// alignment), letter case apart. Close is at most a third of the word's length; ties go to the
 /// first.
-pub(super) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     let written: Vec<char> = written.to_lowercase().chars().collect();
     if written.is_empty() || written.len() > LONGEST {

@@ -37,7 +37,7 @@ const ONLY_IN: [(&str, &[&str]); 15] = [
     ("axum", &["telemetry", "daemon", "demo"]),
     ("sd_notify", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
-    ("serde_saphyr", &["rulebook", "config"]),
+    ("serde_saphyr", &["rulebook", "config", "cli"]),
     ("annotate_snippets", &["rulebook", "config"]),
     ("regex", &["rulebook", "detect"]),
     ("aho_corasick", &["detect"]),

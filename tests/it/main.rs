@@ -8,5 +8,6 @@ mod dependencies;
 mod deploy;
 mod eval;
 mod kafka_ingest;
+mod rules;
 mod support;
 mod takeover;

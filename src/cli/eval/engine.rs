@@ -4,9 +4,11 @@ use std::io::{self, Write};
 
 use super::input::position;
 use super::report::Report;
+use crate::detect::correlate::Fired;
 use crate::engine::{self, Incoming, NoAccounts, Rules, Settings, Shard, Workspace};
 use crate::event::decode::Events;
 use crate::event::{ShardId, TimeSpan};
+use crate::rulebook::RuleIndex;
 
 /// All accounts, empty at the start.
 pub(super) struct Accounts<'r> {
@@ -45,8 +47,9 @@ impl<'r> Accounts<'r> {
             &mut self.workspace,
             &mut |seen| {
                 for rule in seen.matches {
+                    let fired = seen.fired.iter().find(|fired| is_of(fired, *rule));
                     if written.is_ok() {
-                        written = report.tell(*rule, Some(seen.event.account()), None);
+                        written = report.tell(*rule, Some(seen.account), fired);
                     }
                 }
             },
@@ -54,4 +57,8 @@ impl<'r> Accounts<'r> {
         stepped.map_err(io::Error::other)?;
         written
     }
+}
+
+fn is_of(fired: &Fired, rule: RuleIndex) -> bool {
+    rule == RuleIndex::Correlation(fired.correlation)
 }

@@ -68,7 +68,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
         days: args.days,
         attacks: Attacks {
             share: args.attacks.clamp(0.0, 1.0),
-            kinds: if args.kinds.is_empty() { AttackKind::ALL.to_vec() } else { args.kinds.clone() },
+            kinds: if args.kinds.is_empty() {
+                AttackKind::ALL.to_vec()
+            } else {
+                args.kinds.clone()
+            },
         },
     };
     let rules = if args.rules.is_empty() {
@@ -131,8 +135,10 @@ impl Files {
             (TopicKind::Broadcasts, "broadcasts"),
             (TopicKind::Accounts, "accounts"),
         ];
-        let topics =
-            topics.into_iter().map(|(topic, name)| Ok((topic, file(name)?))).collect::<io::Result<_>>()?;
+        let topics = topics
+            .into_iter()
+            .map(|(topic, name)| Ok((topic, file(name)?)))
+            .collect::<io::Result<_>>()?;
         Ok(Self { events: file("events")?, labels: file("labels")?, topics })
     }
 

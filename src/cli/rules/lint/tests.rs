@@ -15,7 +15,7 @@ detection:
 ";
 
 fn outcome(folder: &Path, fix: bool) -> Result<Outcome, String> {
-    let args = LintArgs { paths: vec![folder.to_owned()], format: LintFormat::Text, fix };
+    let args = Args { paths: vec![folder.to_owned()], format: Format::Text, fix };
     check(&args, WallTime(0))
 }
 

@@ -11,23 +11,23 @@ use crate::rulebook::{self, Code, Diagnostic, LoadFailure, Severity};
 mod fixes;
 mod report;
 
-/// Arguments of `satpam rules lint`.
+/// Checks rule files and tells every finding with its place.
 #[derive(Debug, Clone, clap::Args)]
-pub struct LintArgs {
+pub(in crate::cli) struct Args {
     /// Rule folders and files, checked together as one rule set
     #[arg(default_value = "rules")]
-    pub paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
     /// How findings are printed
-    #[arg(long, value_enum, default_value_t = LintFormat::Text)]
-    pub format: LintFormat,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// Change the files where the right word is certain, and report what is left
     #[arg(long)]
-    pub fix: bool,
+    fix: bool,
 }
 
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LintFormat {
+pub(in crate::cli) enum Format {
     /// As a compiler prints them
     Text,
     /// One JSON object
@@ -56,7 +56,7 @@ impl Outcome {
 /// Checks rules and prints what was found.
 ///
 /// Exit code: 0 nothing found, 1 errors or warnings, 2 the paths cannot be read or written.
-pub fn run(args: &LintArgs) -> ExitCode {
+pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     let now = SystemClock.now();
     let outcome = match check(args, now) {
         Ok(outcome) => outcome,
@@ -83,7 +83,7 @@ fn unusable(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn check(args: &LintArgs, now: WallTime) -> Result<Outcome, String> {
+fn check(args: &Args, now: WallTime) -> Result<Outcome, String> {
     let mut fixed = 0;
     loop {
         let mut outcome = check_once(args, now)?;
@@ -105,7 +105,7 @@ fn check(args: &LintArgs, now: WallTime) -> Result<Outcome, String> {
 /// Changes made by one run; more than this is no slip of the pen.
 const MAX_FIXES: usize = 10_000;
 
-fn check_once(args: &LintArgs, now: WallTime) -> Result<Outcome, String> {
+fn check_once(args: &Args, now: WallTime) -> Result<Outcome, String> {
     let read = rulebook::read_within(&args.paths).map_err(|error| with_cause(&error))?;
     let files = read.files.len();
     if !read.unreadable.is_empty() {
@@ -127,19 +127,19 @@ fn with_cause(error: &LoadFailure) -> String {
     format!("{error}{}", cause.unwrap_or_default())
 }
 
-fn print(format: LintFormat, outcome: &Outcome) -> io::Result<()> {
+fn print(format: Format, outcome: &Outcome) -> io::Result<()> {
     let mut output = anstream::AutoStream::auto(io::stdout()).lock();
     match format {
-        LintFormat::Text => report::text(&mut output, outcome)?,
-        LintFormat::Json => report::json(&mut output, outcome)?,
-        LintFormat::Sarif => report::sarif(&mut output, outcome)?,
-        LintFormat::Github => report::github(&mut output, outcome)?,
+        Format::Text => report::text(&mut output, outcome)?,
+        Format::Json => report::json(&mut output, outcome)?,
+        Format::Sarif => report::sarif(&mut output, outcome)?,
+        Format::Github => report::github(&mut output, outcome)?,
     }
     output.flush()
 }
 
 /// Returns the page of a code such as `SP101`, or nothing where there is no such code.
-pub fn explain_code(code: &str) -> Option<String> {
+pub(in crate::cli) fn explain_code(code: &str) -> Option<String> {
     let code = Code::find(code)?;
     let explanation = code.explanation();
     let example: Vec<_> = explanation.example.lines().map(|line| format!("    {line}")).collect();
