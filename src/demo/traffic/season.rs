@@ -71,3 +71,21 @@ fn fasting(date: jiff::civil::Date) -> Option<Fasting> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: &str) -> f64 {
+        let time: jiff::Timestamp = time.parse().unwrap();
+        factor(EventTime::from_millis(time.as_millisecond()), 1.0)
+    }
+
+    #[test]
+    fn ramadan_is_busy_before_dawn_and_the_days_behind_it_are_quiet() {
+        let (before, within) = (at("2026-02-10T03:30:00+07:00"), at("2026-02-24T03:30:00+07:00"));
+        assert!(within > before * 5.0, "{before} {within}");
+        let (holiday, later) = (at("2026-03-21T10:00:00+07:00"), at("2026-04-11T10:00:00+07:00"));
+        assert!(holiday < later * 0.5, "{holiday} {later}");
+    }
+}
