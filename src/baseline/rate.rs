@@ -98,13 +98,13 @@ pub(super) struct Rate {
     counts: [f64; 2],
     tails: [Tail; 2],
     /// Numerator of the level.
-    sum: f32,
+    sum: f64,
     /// The level, a day; computed when the first match of an hour arrives.
-    level: f32,
+    level: f64,
     level_is_stale: bool,
     hour_sum: f32,
     /// Season factor of the hour in which this was last counted.
-    factor: f32,
+    factor: f64,
     frozen_until: EventTime,
     frozen_hours: f32,
     quiet_until: EventTime,
@@ -131,10 +131,10 @@ impl Rate {
             counts: [0.0; 2],
             tails: [Tail::default(); 2],
             sum: 0.0,
-            level: stored(prior_per_day),
+            level: prior_per_day,
             level_is_stale: true,
             hour_sum: 0.0,
-            factor: stored(exposure.factor),
+            factor: exposure.factor,
             frozen_until: EventTime::from_millis(0),
             frozen_hours: 0.0,
             quiet_until: EventTime::from_millis(0),
@@ -144,11 +144,11 @@ impl Rate {
     }
 
     pub(super) fn level(&self) -> f64 {
-        f64::from(self.level)
+        self.level
     }
 
     pub(super) fn sum(&self) -> f64 {
-        f64::from(self.sum)
+        self.sum
     }
 
     /// Counts a match and says how unusual the measure has become.
@@ -168,13 +168,13 @@ impl Rate {
         }
         self.catch_up(exposure);
         self.refresh_level(exposure.days, parameters.prior_per_day);
-        self.factor = stored(exposure.factor);
+        self.factor = exposure.factor;
         let hours_late = hour_of(exposure.now) - hour_of(time);
         if hours_late <= 0 {
             self.hour_sum += stored(weight);
         } else {
             let kept = LEVEL_KEPT_PER_HOUR.powf(as_number(hours_late));
-            self.sum = stored(self.sum() + weight * kept);
+            self.sum += weight * kept;
         }
         let late_seconds = as_number(late_millis) / 1000.0;
         let mut scales = [None; 2];
@@ -232,7 +232,7 @@ impl Rate {
         let elapsed = hour_of(exposure.now) - open;
         self.decay_windows(exposure.now, &exposure.step);
         if elapsed > 0 {
-            self.close_open_hour(start_of(open), f64::from(self.factor));
+            self.close_open_hour(start_of(open), self.factor);
             self.close_empty_hours(open + 1, elapsed - 1);
         }
     }
@@ -266,7 +266,7 @@ impl Rate {
         self.pass_frozen_hour(start);
         let learnt = f64::from(self.hour_sum).min(cap);
         self.hour_sum = 0.0;
-        self.sum = stored(self.sum() * LEVEL_KEPT_PER_HOUR + learnt);
+        self.sum = self.sum * LEVEL_KEPT_PER_HOUR + learnt;
         for (scale, tail) in self.tails.iter_mut().enumerate() {
             tail.close_hour(scale, TAIL_KEPT_PER_HOUR);
         }
@@ -290,7 +290,7 @@ impl Rate {
         self.frozen_hours = stored(f64::from(self.frozen_hours) * rest);
         let level_kept = LEVEL_KEPT_PER_HOUR.powf(as_number(hours));
         let tail_kept = TAIL_KEPT_PER_HOUR.powf(as_number(hours));
-        self.sum = stored(self.sum() * level_kept);
+        self.sum *= level_kept;
         for tail in &mut self.tails {
             tail.decay(tail_kept);
         }
@@ -304,7 +304,7 @@ impl Rate {
             return;
         }
         let days = (days - f64::from(self.missed_days)).max(0.0);
-        self.level = stored(level_of(self.sum(), days, prior_per_day));
+        self.level = level_of(self.sum, days, prior_per_day);
         self.level_is_stale = false;
     }
 

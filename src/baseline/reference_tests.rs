@@ -6,8 +6,8 @@ use super::*;
 use crate::event::EventTime;
 
 const JAKARTA_SECONDS: i32 = 25_200;
-/// What is kept is rounded to 24 bits.
-const TOLERANCE: f64 = 2e-5;
+/// The vectors are written with six digits: half a unit of the last one, and nothing of ours.
+const TOLERANCE: f64 = 6e-7;
 
 #[derive(Deserialize)]
 struct Line {

@@ -15,6 +15,7 @@ mod outbox;
 mod responses;
 mod rules;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ enum Verb {
     Rules(rules::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Simulate(simulate::Args),
 }
 
 /// Exit codes that scripts may rely on; 0 is success.
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Rules(args) => rules::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::{
-    ApprovalReason, DeliveryKind, Incident, OutboxId, Planned, StaffMail, TenantMail,
+    ApprovalReason, Contribution, DeliveryKind, Incident, OutboxId, Planned, StaffMail, TenantMail,
 };
 use super::risk::is_stable;
 use crate::event::EventTime;
@@ -51,11 +51,32 @@ pub(super) fn needs_approval(
     }
     let stable: Vec<_> = incident.contributions.iter().filter(|one| is_stable(one)).collect();
     let critical = stable.iter().any(|contribution| &*contribution.level == "critical");
-    if action == ActionKind::ForcePasswordReset && stable.len() < 2 && !critical {
+    let facts = distinct_facts(&stable, policy);
+    if action == ActionKind::ForcePasswordReset && facts < 2 && !critical {
         return Some(ApprovalReason::TooFewRules);
     }
     let recent = last.is_some_and(|last| now.millis_since(last) < policy.cooldown_millis);
     recent.then_some(ApprovalReason::Cooldown)
+}
+
+/// Returns how many facts the contributions stand for: rules of one group of the policy's
+/// `same-evidence` are one.
+fn distinct_facts(contributions: &[&Contribution], policy: &Policy) -> usize {
+    let mut groups = Vec::new();
+    let mut facts = 0;
+    for contribution in contributions {
+        let group =
+            policy.same_evidence.iter().position(|group| group.contains(&contribution.rule));
+        match group {
+            Some(group) if groups.contains(&group) => {}
+            Some(group) => {
+                groups.push(group);
+                facts += 1;
+            }
+            None => facts += 1,
+        }
+    }
+    facts
 }
 
 /// Plans one delivery. Its id is a function of the incident, the kind and the target.

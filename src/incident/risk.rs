@@ -2,7 +2,8 @@
 //!
 //! risk(now) = sum over distinct rules of base * multiplier * 2^(-(now - last match) / half-life).
 //! A repeated rule refreshes its contribution, it does not stack: one noisy rule cannot reach a
-//! threshold by repetition, several different ones can.
+//! threshold by repetition, several different ones can. Nor do two rules stack that measure one fact
+//! (the policy's `same-evidence`): the one that says more counts.
 
 use std::sync::Arc;
 
@@ -64,12 +65,20 @@ pub(super) fn total(
     policy: &Policy,
     counted: Counted,
 ) -> f64 {
-    contributions
-        .iter()
-        .filter(|contribution| counted == Counted::All || is_stable(contribution))
-        .map(|contribution| decayed(contribution, now, policy))
-        // The sum of nothing would be -0.
-        .fold(0.0, std::ops::Add::add)
+    let mut sum = 0.0;
+    let mut largest = vec![0.0_f64; policy.same_evidence.len()];
+    for contribution in contributions {
+        if counted == Counted::Stable && !is_stable(contribution) {
+            continue;
+        }
+        let worth = decayed(contribution, now, policy);
+        let groups = &policy.same_evidence;
+        match groups.iter().position(|group| group.contains(&contribution.rule)) {
+            Some(group) => largest[group] = largest[group].max(worth),
+            None => sum += worth,
+        }
+    }
+    sum + largest.iter().sum::<f64>()
 }
 
 /// Which contributions a threshold looks at.

@@ -106,6 +106,19 @@ fn kinds(changes: &Changes) -> Vec<DeliveryKind> {
 }
 
 #[test]
+fn two_rules_that_measure_one_fact_count_once() {
+    let mut case = Case::new();
+    let first = stable("first_contacts_above_habit", 50.0);
+    let new_source = stable("first_contacts_from_new_source", 60.0);
+    case.at(0, &[&first, &new_source]);
+    assert!((case.risk(0) - 60.0).abs() < 1e-9, "{}", case.risk(0));
+    // Another fact adds to it.
+    let changes = case.at(0, &[&stable("template_by_new_source_new_domain", 40.0)]);
+    assert!((case.risk(0) - 100.0).abs() < 1e-9, "{}", case.risk(0));
+    assert_eq!(changes.incident.unwrap().stage, Stage::Respond);
+}
+
+#[test]
 fn a_repeated_rule_refreshes_and_does_not_stack() {
     let mut case = Case::new();
     let noisy = stable("noisy", 40.0);

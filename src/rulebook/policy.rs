@@ -1,5 +1,7 @@
 //! `rules/policy.yaml`: how matches become risk, and risk becomes responses.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::model::Level;
@@ -68,6 +70,9 @@ pub struct Policy {
     pub learning_millis: i64,
     /// What an account of each plan does a day before it is known; sorted by plan.
     pub plans: Vec<(Box<str>, PlanFigures)>,
+    /// Rules that measure one fact in several ways, by their keys: of each group only the largest
+    /// contribution counts.
+    pub same_evidence: Vec<Vec<Arc<str>>>,
 }
 
 impl Policy {
@@ -154,6 +159,23 @@ impl Default for Policy {
                 (plan.into(), figures)
             })
             .collect(),
+            same_evidence: SAME_EVIDENCE
+                .iter()
+                .map(|group| group.iter().map(|rule| Arc::from(*rule)).collect())
+                .collect(),
         }
     }
 }
+
+/// The shipped groups of rules that measure one fact.
+const SAME_EVIDENCE: [&[&str]; 4] = [
+    &["first_contacts_above_habit", "first_contacts_from_new_source"],
+    &["prize_notice", "prize_winner_pin"],
+    &["phone_credit_request", "phone_credit_bait"],
+    &[
+        "english_prize",
+        "english_premium_line",
+        "english_adult_or_subscription",
+        "english_smishing_signs",
+    ],
+];

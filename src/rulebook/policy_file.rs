@@ -8,7 +8,7 @@ use super::policy::{Credential, PlanFigures, Policy, ResponseRule};
 use super::schema::Reader;
 use super::yaml::{self, Entry, Node};
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "half-life",
     "levels",
     "multipliers",
@@ -18,6 +18,7 @@ const KEYS: [&str; 9] = [
     "cooldown",
     "learning",
     "plans",
+    "same-evidence",
 ];
 
 /// The most that a risk, a multiplier's effect or a threshold may be.
@@ -59,6 +60,14 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
     if let Some(entry) = node.get("responses") {
         policy.responses =
             entry.value.elements().iter().filter_map(|node| response(&mut reader, node)).collect();
+    }
+    if let Some(entry) = node.get("same-evidence") {
+        policy.same_evidence = entry
+            .value
+            .elements()
+            .iter()
+            .map(|group| group.elements().iter().filter_map(|rule| reader.scalar(rule)).collect())
+            .collect();
     }
     if let Some(entry) = node.get("plans")
         && reader.is_map(&entry.value)

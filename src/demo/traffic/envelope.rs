@@ -31,9 +31,13 @@ pub(super) fn ordinary(tenant: &mut Tenant, work: Work, time: EventTime, id: &st
     let actor = Actor { id: agent, auth: "token", role, ip };
     match work {
         Work::Message => {
-            let recipient = tenant.recipient();
+            let recipient = tenant.recipient(time);
             let pattern = *tenant.random.pick(tenant.trade.texts);
-            let text = texts::fill(pattern, "", &mut tenant.random);
+            let mut text = texts::fill(pattern, "", &mut tenant.random);
+            if let Some(site) = tenant.campaign(time).and_then(|campaign| campaign.site) {
+                text.push_str(" Lihat https://");
+                text.push_str(&site);
+            }
             write(tenant, &actor, time, id, "message.sent", |event| {
                 write_message(event, &text, &recipient);
             })

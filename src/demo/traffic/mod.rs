@@ -63,6 +63,8 @@ pub enum TopicKind {
 /// One event on its way to Kafka.
 #[derive(Clone)]
 pub struct TrafficEvent {
+    /// Its `id`, unique in the scenario.
+    pub id: String,
     pub topic: TopicKind,
     pub account: AccountId,
     pub time: EventTime,
@@ -166,7 +168,14 @@ impl Traffic {
         if let Some(next) = tenant.next_time(time, self.end) {
             self.next.push(Reverse((next, at, Stream::Ordinary)));
         }
-        TrafficEvent { topic, account: tenant.account.clone(), time, payload, label: None }
+        TrafficEvent {
+            id: id.to_owned(),
+            topic,
+            account: tenant.account.clone(),
+            time,
+            payload,
+            label: None,
+        }
     }
 
     fn hostile(&mut self, at: usize, time: EventTime, id: &str) -> Option<TrafficEvent> {
@@ -187,7 +196,7 @@ impl Traffic {
             self.next.push(Reverse((next, at, Stream::Attack)));
         }
         let account = tenant.account.clone();
-        Some(TrafficEvent { topic, account, time, payload, label: Some(kind) })
+        Some(TrafficEvent { id: id.to_owned(), topic, account, time, payload, label: Some(kind) })
     }
 }
 

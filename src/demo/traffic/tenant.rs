@@ -52,6 +52,20 @@ const PLANS: [Plan; 4] = [
     },
 ];
 
+/// How often a tenant works through a list, and how much busier it is then.
+const CAMPAIGNS_PER_DAY: f64 = 0.012;
+const CAMPAIGN_FACTOR: f64 = 2.5;
+/// Share of those messages that go to somebody not yet known.
+const CAMPAIGN_FIRST_CONTACTS: f64 = 0.6;
+const NEW_SITES_PER_CAMPAIGN: f64 = 0.03;
+
+/// A legitimate burst.
+#[derive(Debug)]
+pub(super) struct Campaign {
+    /// The new site that its messages lead to.
+    pub(super) site: Option<String>,
+}
+
 /// Of a hundred tenants so many have a plan up to this one.
 const PLAN_SHARES: [f64; 4] = [0.45, 0.80, 0.96, 1.0];
 
@@ -173,11 +187,30 @@ impl Tenant {
             if time >= end {
                 return None;
             }
-            let busy = season::factor(time, self.weekend) * self.growth(time);
+            let mut busy = season::factor(time, self.weekend) * self.growth(time);
+            if self.campaign(time).is_some() {
+                busy *= CAMPAIGN_FACTOR;
+            }
             if self.random.chance(busy / (growth_max * season::LARGEST)) && !self.is_silent(time) {
                 return Some(time);
             }
         }
+    }
+
+    /// Returns the campaign that runs at a time: a few hours in which the usual people work through a
+    /// list, some of them with a link to a new site of the tenant's own.
+    pub(super) fn campaign(&self, time: EventTime) -> Option<Campaign> {
+        let local = time.millis().saturating_add(season::JAKARTA_MILLIS);
+        let day = local.div_euclid(DAY);
+        let mut random = Random::of(self.network, day.unsigned_abs());
+        if !random.chance(CAMPAIGNS_PER_DAY) {
+            return None;
+        }
+        let first_hour = 9 + i64::try_from(random.below(7)).unwrap_or_default();
+        let hour = local.rem_euclid(DAY) / HOUR;
+        let has_new_site = random.chance(NEW_SITES_PER_CAMPAIGN);
+        let site = has_new_site.then(|| format!("promo{}-{day}.co.id", self.number));
+        (first_hour..first_hour + 3).contains(&hour).then_some(Campaign { site })
     }
 
     fn growth(&self, time: EventTime) -> f64 {
@@ -215,8 +248,12 @@ impl Tenant {
         clippy::cast_precision_loss,
         reason = "a share of a small number"
     )]
-    pub(super) fn recipient(&mut self) -> String {
-        let index = if self.random.chance(self.first_contact_share) {
+    pub(super) fn recipient(&mut self, time: EventTime) -> String {
+        let share = match self.campaign(time) {
+            Some(_) => CAMPAIGN_FIRST_CONTACTS.max(self.first_contact_share),
+            None => self.first_contact_share,
+        };
+        let index = if self.random.chance(share) {
             self.contacts += 1;
             self.contacts
         } else {

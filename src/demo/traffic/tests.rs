@@ -85,3 +85,19 @@ fn a_takeover_is_a_login_a_template_and_broadcasts() {
     expected.extend([TopicKind::Broadcasts; 6]);
     assert!(expected.starts_with(&topics) && topics.len() > 2, "{topics:?}");
 }
+
+#[test]
+fn ids_are_unique_so_that_labels_name_one_event() {
+    let ids: Vec<_> = Traffic::new(&scenario(20, 3, 0.5)).map(|event| event.id).collect();
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len());
+}
+
+#[test]
+fn attacks_are_as_frequent_as_was_asked_for() {
+    let attacked: std::collections::BTreeSet<_> = Traffic::new(&scenario(200, 10, 0.25))
+        .filter(|event| event.label.is_some())
+        .map(|event| event.account)
+        .collect();
+    assert!((25..=75).contains(&attacked.len()), "{} of 200", attacked.len());
+}
