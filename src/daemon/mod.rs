@@ -276,10 +276,13 @@ fn ingest(
     let resume = Arc::clone(&shared);
     let readiness = around.readiness.clone();
     let liveness = around.liveness.clone();
+    let pulse = around.liveness.watch("ingest");
+    let resume_pulse = pulse.clone();
     let wiring = Wiring {
         topics,
         resume: Box::new(move |shard| {
-            resume.resume(shard).map_err(|error| WorkerFailure(error.to_string()))
+            let offsets = resume.patience.wait(&resume_pulse, || resume.resume(shard));
+            offsets.map_err(|error| WorkerFailure(error.to_string()))
         }),
         make_worker: Box::new(move |_| {
             Box::new(Worker::new(Arc::clone(&shared), liveness.watch("worker")))
@@ -291,7 +294,7 @@ fn ingest(
                 readiness.set(Condition::AssignmentReceived);
             }
         }),
-        pulse: around.liveness.watch("ingest"),
+        pulse,
         stop: stop.clone(),
     };
     Ok(ingest::start(&config.kafka, wiring)?)
