@@ -6,8 +6,8 @@ mod json_schema;
 pub(crate) mod kafka;
 pub(crate) mod process;
 mod project;
-pub(crate) mod story;
 mod published;
+pub(crate) mod story;
 
 pub(crate) use json_schema::violation;
 pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
