@@ -6,7 +6,7 @@ use crate::event::Category;
 
 /// The daemon's metrics.
 #[derive(Debug, Clone)]
-pub(super) struct Metrics {
+pub struct Metrics {
     pub(super) detection_latency: HistogramVec,
     pub(super) clock_skew: Histogram,
     processing: HistogramVec,
@@ -43,7 +43,7 @@ const CHECKPOINT: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0
 
 impl Metrics {
     /// Registers everything at zero.
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             detection_latency: HistogramVec::new(
                 HistogramOpts::new(

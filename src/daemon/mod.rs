@@ -27,6 +27,7 @@ use crate::respond::{self, Responder};
 use crate::rulebook;
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{Admin, AdminError, Condition, Liveness, Readiness, Telemetry, systemd};
+pub use metrics::Metrics;
 use patience::Patience;
 use reload::Reloader;
 use upkeep::Upkeep;
@@ -250,7 +251,7 @@ fn ingest(
     effects: Effects,
 ) -> Result<ingest::Handle, DaemonError> {
     let ingest_metrics = ingest::Metrics::new(around.registry())?;
-    let times = metrics::Metrics::new(around.registry())?;
+    let times = Metrics::new(around.registry())?;
     let stop = &around.stop;
     let mut topics = Vec::new();
     let mut shapes = BTreeMap::new();

@@ -5,7 +5,12 @@ use serde_json::{Map, Value};
 
 /// Returns the first thing that is wrong with a value, with its path.
 pub(crate) fn violation(schema: &Value, value: &Value) -> Option<String> {
-    Validator { root: schema }.check(schema, value, "").err()
+    violation_in(schema, schema, value)
+}
+
+/// As [`violation`], for a schema inside a document that its references are into.
+pub(crate) fn violation_in(document: &Value, schema: &Value, value: &Value) -> Option<String> {
+    Validator { root: document }.check(schema, value, "").err()
 }
 
 struct Validator<'s> {

@@ -9,6 +9,6 @@ mod project;
 mod published;
 pub(crate) mod story;
 
-pub(crate) use json_schema::violation;
+pub(crate) use json_schema::{violation, violation_in};
 pub(crate) use project::{needs_outside_component, project_path, read, run_tool, rust_files};
 pub(crate) use published::published;
