@@ -225,7 +225,10 @@ impl Drop for World {
 fn problem(error: CallError) -> (u16, String) {
     match error {
         CallError::Refused { status, message, .. } => (status, message),
-        other => panic!("{other}"),
+        CallError::NotRunning { .. }
+        | CallError::NotAllowed(_)
+        | CallError::Broken(_)
+        | CallError::NotUnderstood => panic!("{error}"),
     }
 }
 

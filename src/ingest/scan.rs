@@ -17,7 +17,7 @@ use crate::event::{EventTime, Offset, Position, RawRecord, ShardId, TopicIndex};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// A broker that gives no record of a partition for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A topic that cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -37,18 +37,14 @@ impl Progress {
         let day = jiff::Timestamp::from_millisecond(time.millis()).unwrap_or_default();
         let rate = self.rate();
         let bar = self.total_bytes.map(|total| bar(read_bytes, total)).unwrap_or_default();
-        self.show(&format!("{bar}{} events, {rate} a second, at {day:.0}", self.events));
+        show(&format!("{bar}{} events, {rate} a second, at {day:.0}", self.events));
     }
 
     /// Clears the line and says how it went.
     pub(super) fn end(&self) {
         if self.is_shown {
             let seconds = self.started.elapsed().as_secs_f64();
-            self.show(&format!(
-                "{} events in {seconds:.1} s, {} a second\n",
-                self.events,
-                self.rate()
-            ));
+            show(&format!("{} events in {seconds:.1} s, {} a second\n", self.events, self.rate()));
         }
     }
 
@@ -56,11 +52,11 @@ impl Progress {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         self.events.saturating_mul(1_000) / millis
     }
+}
 
-    /// A terminal that is gone is no reason to stop.
-    fn show(&self, text: &str) {
-        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
-    }
+/// A terminal that is gone is no reason to stop.
+fn show(text: &str) {
+    let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
 }
 
 fn bar(read: u64, total: u64) -> String {

@@ -193,11 +193,8 @@ mod tests {
             assert_eq!(format(&once).unwrap(), once, "{}", source.name);
             let compiled = |text: &str| {
                 let mut sources = read.sources.clone();
-                let of = |one: &&mut std::sync::Arc<_>| {
-                    let one: &rulebook::SourceText = one;
-                    one.name == source.name
-                };
-                let place = sources.rules.iter_mut().find(of).unwrap();
+                let place = sources.rules.iter().position(|file| file.name == source.name);
+                let place = &mut sources.rules[place.unwrap()];
                 *place = rulebook::SourceText::new(&source.name, text);
                 let (rulebook, _) = rulebook::compile(&sources).unwrap();
                 format!("{:?}{:?}", rulebook.atoms, rulebook.detections)
