@@ -1,13 +1,10 @@
-//! `satpam backtest`, as rule authors and scripts call it: over generated traffic.
+//! `satpam simulate` and `satpam backtest`, as rule authors and scripts call them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use satpam::demo::traffic::{AttackKind, Attacks, Scenario, Traffic};
-use satpam::event::EventTime;
-use satpam::replay::Attack;
 use serde_json::Value;
 
 use crate::support::project_path;
@@ -15,68 +12,39 @@ use crate::support::project_path;
 /// Larger tenants are left out: they would only cost time.
 const SMALL: usize = 900;
 
-/// Monday 2026-11-02 00:00 in Jakarta.
-const START: EventTime = EventTime::from_millis(1_793_552_400_000);
+/// A Monday in Jakarta.
+const START: &str = "2026-11-02T00:00:00+07:00";
 
 struct Stream {
     _folder: tempfile::TempDir,
     folder: PathBuf,
     events: usize,
-    attacks: Vec<Attack>,
+    attacks: usize,
     accounts: usize,
 }
 
 impl Stream {
     /// Some tenants over some days; a third of them is taken over.
     fn new(accounts: u32, days: u32) -> Self {
-        let scenario = Scenario {
-            seed: 11,
-            accounts,
-            start: START,
-            days,
-            attacks: Attacks { share: 0.34, kinds: vec![AttackKind::Takeover, AttackKind::Blast] },
-        };
-        let mut lines = Vec::new();
-        let mut attacks: BTreeMap<String, Attack> = BTreeMap::new();
-        let mut events = 0;
-        let mut by_account: BTreeMap<String, usize> = BTreeMap::new();
-        for event in Traffic::new(&scenario) {
-            *by_account.entry(event.account.as_str().to_owned()).or_default() += 1;
-        }
-        by_account.retain(|_, count| *count <= SMALL);
-        for event in Traffic::new(&scenario) {
-            if !by_account.contains_key(event.account.as_str()) {
-                continue;
-            }
-            events += 1;
-            if let Some(kind) = event.label {
-                let id = id_of(&event.payload);
-                let attack =
-                    attacks.entry(event.account.as_str().to_owned()).or_insert_with(|| Attack {
-                        account: event.account.clone(),
-                        name: format!("attack on {}", event.account),
-                        kind: kind.as_str().to_owned(),
-                        first: event.time,
-                        last: event.time,
-                        recipients: None,
-                        events: [].into(),
-                    });
-                attack.last = event.time;
-                attack.events.insert(id.into());
-            }
-            lines.extend(event.payload);
-            lines.push(b'\n');
-        }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
-        std::fs::write(path.join("events.ndjson"), lines).unwrap();
-        let attacks: Vec<Attack> = attacks.into_values().collect();
-        let mut labels = String::new();
-        for attack in &attacks {
-            writeln!(labels, "{}", attack.to_line()).unwrap();
+        simulate(11, accounts, days, &path);
+        let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
+        let (events, labels) = (read("events.ndjson"), read("labels.ndjson"));
+        let mut by_account: BTreeMap<String, usize> = BTreeMap::new();
+        for line in events.lines() {
+            *by_account.entry(account_of(line)).or_default() += 1;
         }
-        std::fs::write(path.join("labels.ndjson"), labels).unwrap();
-        Self { _folder: folder, folder: path, events, attacks, accounts: by_account.len() }
+        by_account.retain(|_, count| *count <= SMALL);
+        let keep = |name: &str, lines: &str| {
+            let kept = lines.lines().filter(|line| by_account.contains_key(&account_of(line)));
+            let kept: Vec<&str> = kept.collect();
+            std::fs::write(path.join(name), kept.join("\n")).unwrap();
+            kept.len()
+        };
+        let (events, attacks) = (keep("events.ndjson", &events), keep("labels.ndjson", &labels));
+        let accounts = by_account.len();
+        Self { _folder: folder, folder: path, events, attacks, accounts }
     }
 
     fn path(&self, name: &str) -> String {
@@ -84,9 +52,22 @@ impl Stream {
     }
 }
 
-fn id_of(payload: &[u8]) -> String {
-    let event: Value = serde_json::from_slice(payload).unwrap();
-    event["id"].as_str().unwrap().to_owned()
+/// The account of an event or of a label.
+fn account_of(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let account = line["account"].as_str().or(line["account"]["app_code"].as_str());
+    account.unwrap().to_owned()
+}
+
+fn simulate(seed: u64, accounts: u32, days: u32, folder: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_satpam"))
+        .args(["simulate", "--attacks", "0.34", "--kinds", "takeover,blast", "--start", START])
+        .args(["--seed", &seed.to_string(), "--accounts", &accounts.to_string()])
+        .args(["--days", &days.to_string(), "--out"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 fn backtest(arguments: &[&str]) -> Output {
@@ -139,10 +120,10 @@ fn the_shipped_rules_find_the_takeovers_of_a_labelled_stream_and_the_report_adds
     assert_eq!(report["accounts"], stream.accounts);
     assert_eq!(report["unreadable"], 0);
     let attacks = &report["attacks"];
-    assert_eq!(attacks["attacks"], stream.attacks.len());
+    assert_eq!(attacks["attacks"], stream.attacks);
     assert!(attacks["recall"]["alert"].as_f64().unwrap() > 0.5, "{attacks:#}");
     let caught: u64 = attacks["by_kind"].as_array().unwrap().iter().map(caught_and_missed).sum();
-    assert_eq!(caught, stream.attacks.len() as u64);
+    assert_eq!(caught, stream.attacks as u64);
 
     let lines: Vec<Value> = std::fs::read_to_string(&alerts)
         .unwrap()
@@ -165,6 +146,56 @@ fn the_shipped_rules_find_the_takeovers_of_a_labelled_stream_and_the_report_adds
         .sum();
     assert_eq!(reported, lines.iter().filter(|line| line["kind"] == "match").count() as u64);
     assert!(!report["ablation"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn the_same_seed_simulates_the_same_files_and_another_seed_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = |name: &str, seed: u64| {
+        let path = folder.path().join(name);
+        simulate(seed, 4, 9, &path);
+        let mut files: Vec<_> =
+            std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
+    };
+    let first = bytes("first", 5);
+    assert_eq!(first.len(), 6);
+    assert!(first == bytes("again", 5), "two runs differ");
+    assert!(first != bytes("other", 6), "two seeds agree");
+}
+
+#[test]
+fn simulated_labels_are_read_and_every_kind_of_attack_has_its_row() {
+    let stream = Stream::new(24, 14);
+    let kind_of = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["kind"].as_str().unwrap().to_owned()
+    };
+    let labels = std::fs::read_to_string(stream.folder.join("labels.ndjson")).unwrap();
+    let mut labelled: BTreeMap<String, u64> = BTreeMap::new();
+    for line in labels.lines() {
+        *labelled.entry(kind_of(line)).or_default() += 1;
+    }
+    assert_eq!(labelled.len(), 2, "{labelled:?}");
+    let report = json(&backtest(&[
+        "--from",
+        &stream.path("events.ndjson"),
+        "--rules",
+        &rules(),
+        "--labels",
+        &stream.path("labels.ndjson"),
+        "--format",
+        "json",
+    ]));
+    let attacks = &report["attacks"];
+    let rows = attacks["by_kind"].as_array().unwrap();
+    let reported: BTreeMap<String, u64> = rows
+        .iter()
+        .map(|row| (row["kind"].as_str().unwrap().to_owned(), caught_and_missed(row)))
+        .collect();
+    assert_eq!(reported, labelled, "{attacks:#}");
+    assert!(rows.iter().all(|row| row["caught"]["alert"].as_u64() > Some(0)), "{attacks:#}");
 }
 
 fn caught_and_missed(row: &Value) -> u64 {

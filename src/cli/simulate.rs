@@ -1,28 +1,22 @@
-//! `satpam simulate`: a platform's traffic with labelled attacks, to files, through the rules, or
-//! both. The same arguments give the same bytes and the same figures on every machine.
+//! `satpam simulate`: a platform's traffic with labelled attacks, to files that `satpam backtest`
+//! reads. The same arguments give the same bytes on every machine.
 
-mod figures;
-mod measure;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Exit, complain, print_findings};
+use super::{Exit, complain};
 use crate::demo::traffic::{AttackKind, Attacks, Scenario, TopicKind, Traffic, TrafficEvent};
-use crate::engine::Rules;
-use crate::event::EventTime;
-use crate::rulebook;
-use measure::Measurement;
+use crate::event::{AccountId, EventTime};
+use crate::replay::Attack;
 
-/// Writes labelled streams of simulated tenants and attacks, and measures rules on them.
+/// Writes a labelled stream of simulated tenants and attacks.
 ///
-/// With --out the folder gets `events.ndjson` (every event in the order of time, as `satpam eval`
-/// reads it), `labels.ndjson` (a line an event of an attack: its id, account and kind) and a file of
-/// events for each topic. With --rules the events run through the engine, and the figures of
-/// detection are printed.
+/// The folder gets `events.ndjson` (every event in the order of time), `labels.ndjson` (a line an
+/// attack) and a file of events for each topic. `satpam backtest --from DIR/events.ndjson --labels
+/// DIR/labels.ndjson` measures rules on it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What is drawn at random follows from this number.
@@ -44,11 +38,8 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', value_parser = kind)]
     kinds: Vec<AttackKind>,
     /// Where the files go; made where it is missing.
-    #[arg(long, value_name = "DIR", required_unless_present = "rules")]
-    out: Option<PathBuf>,
-    /// Folders or files of rules to measure; may be given several times.
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
 }
 
 fn kind(word: &str) -> Result<AttackKind, String> {
@@ -59,7 +50,7 @@ fn kind(word: &str) -> Result<AttackKind, String> {
     })
 }
 
-/// Exit 0 when all was done, 2 when the rules cannot be used, 3 when a file cannot be written.
+/// Exit 0 when all was written, 3 when a file cannot be.
 pub(super) fn run(args: &Args) -> ExitCode {
     let scenario = Scenario {
         seed: args.seed,
@@ -75,42 +66,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
             },
         },
     };
-    let rules = if args.rules.is_empty() {
-        None
-    } else {
-        match rulebook::load_all(&args.rules) {
-            Ok(loaded) => Some(Rules::new(loaded.rulebook)),
-            Err(failure) => {
-                print_findings(&failure);
-                return complain(&failure, Exit::Usage);
-            }
-        }
-    };
-    match simulate(&scenario, args.out.as_deref(), rules.as_ref()) {
+    match simulate(&scenario, &args.out) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(&error, Exit::Environment),
     }
 }
 
-fn simulate(scenario: &Scenario, out: Option<&Path>, rules: Option<&Rules>) -> io::Result<()> {
-    let mut files = out.map(Files::create).transpose()?;
-    let mut measurement = rules.map(|rules| Measurement::new(rules, scenario));
+fn simulate(scenario: &Scenario, out: &Path) -> io::Result<()> {
+    let mut files = Files::create(out)?;
     for event in Traffic::new(scenario) {
-        if let Some(files) = &mut files {
-            files.write(&event)?;
-        }
-        if let Some(measurement) = &mut measurement {
-            measurement.take(event)?;
-        }
+        files.write(event)?;
     }
-    if let Some(files) = files {
-        files.finish()?;
-    }
-    match measurement {
-        Some(measurement) => figures::print(&measurement, &mut io::stdout().lock()),
-        None => Ok(()),
-    }
+    files.finish()
 }
 
 /// The files of one stream.
@@ -118,6 +85,8 @@ struct Files {
     events: BufWriter<File>,
     labels: BufWriter<File>,
     topics: BTreeMap<TopicKind, BufWriter<File>>,
+    /// What the labels will say: an account is attacked at most once.
+    attacks: BTreeMap<AccountId, Attack>,
 }
 
 impl Files {
@@ -139,26 +108,40 @@ impl Files {
             .into_iter()
             .map(|(topic, name)| Ok((topic, file(name)?)))
             .collect::<io::Result<_>>()?;
-        Ok(Self { events: file("events")?, labels: file("labels")?, topics })
+        Ok(Self {
+            events: file("events")?,
+            labels: file("labels")?,
+            topics,
+            attacks: BTreeMap::new(),
+        })
     }
 
-    fn write(&mut self, event: &TrafficEvent) -> io::Result<()> {
+    fn write(&mut self, event: TrafficEvent) -> io::Result<()> {
         let topic = self.topics.get_mut(&event.topic);
         for file in std::iter::once(&mut self.events).chain(topic) {
             file.write_all(&event.payload)?;
             file.write_all(b"\n")?;
         }
         if let Some(kind) = event.label {
-            let label = serde_json::json!({
-                "id": event.id, "account": event.account.as_str(), "attack": kind.as_str(),
-                "time": event.time.millis(),
+            let attack = self.attacks.entry(event.account.clone()).or_insert_with(|| Attack {
+                name: format!("{} on {}", kind.as_str(), event.account),
+                account: event.account,
+                kind: kind.as_str().to_owned(),
+                first: event.time,
+                last: event.time,
+                recipients: None,
+                events: BTreeSet::new(),
             });
-            writeln!(self.labels, "{label}")?;
+            attack.last = event.time;
+            attack.events.insert(event.id.into());
         }
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<()> {
+        for attack in self.attacks.values() {
+            writeln!(self.labels, "{}", attack.to_line())?;
+        }
         self.events.flush()?;
         self.labels.flush()?;
         self.topics.values_mut().try_for_each(Write::flush)
