@@ -10,7 +10,7 @@ use super::views::{
 use crate::clock::WallTime;
 use crate::event::EventTime;
 use crate::incident::{
-    Actor, ApprovalReason, Contribution, DeliveryKind, Incident, IncidentState, Stage, decayed,
+    Actor, ApprovalReason, Contribution, DeliveryKind, Incident, IncidentState, Stage, worths,
 };
 use crate::respond::render::mask::{clean, ip, mask_digits, mask_email, quote, word};
 use crate::rulebook::{Credential, Policy, Rulebook};
@@ -64,11 +64,11 @@ pub(super) fn summary(incident: &Incident) -> IncidentSummary {
 pub(super) fn incident(incident: &Incident, rulebook: &Rulebook, now: WallTime) -> IncidentView {
     let policy = &rulebook.policy;
     let at = EventTime::from_millis(now.0);
-    let mut contributions: Vec<ContributionView> = incident
-        .contributions
-        .iter()
-        .map(|one| contribution(one, incident.last_match, at, policy))
-        .collect();
+    let counted: Vec<&Contribution> = incident.contributions.iter().collect();
+    let added =
+        worths(&counted, incident.last_match, policy).into_iter().zip(worths(&counted, at, policy));
+    let mut contributions: Vec<ContributionView> =
+        counted.iter().zip(added).map(|(one, worths)| contribution(one, worths)).collect();
     contributions.sort_by(|a, b| {
         b.worth_at_last_match.total_cmp(&a.worth_at_last_match).then(a.rule.cmp(&b.rule))
     });
@@ -114,9 +114,7 @@ fn thresholds(stage: Stage, policy: &Policy) -> Vec<ThresholdView> {
 
 fn contribution(
     one: &Contribution,
-    last_match: EventTime,
-    now: EventTime,
-    policy: &Policy,
+    (worth_at_last_match, worth_now): (f64, f64),
 ) -> ContributionView {
     ContributionView {
         rule: clean(&one.rule),
@@ -126,8 +124,8 @@ fn contribution(
         base: one.base,
         multiplier: one.multiplier,
         multiplier_reasons: one.multiplier_reasons.iter().map(|word| clean(word)).collect(),
-        worth_at_last_match: decayed(one, last_match, policy),
-        worth_now: decayed(one, now, policy),
+        worth_at_last_match,
+        worth_now,
         time: event_time(one.time),
         matches: one.matches,
         event: clean(one.event.as_str()),

@@ -112,7 +112,8 @@ pub struct ContributionView {
     pub base: f64,
     pub multiplier: f64,
     pub multiplier_reasons: Vec<String>,
-    /// What it was worth at the incident's last match, and is at `now`.
+    /// What it added to the risk at the incident's last match, and adds at `now`; 0 where a heavier
+    /// rule measures the same fact.
     pub worth_at_last_match: f64,
     pub worth_now: f64,
     pub time: String,

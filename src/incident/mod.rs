@@ -12,4 +12,4 @@ pub use model::{
     Actor, ApprovalReason, Contribution, DeliveryKind, Impact, Incident, IncidentId, IncidentState,
     NAMESPACE, OutboxId, Planned, StaffMail, Stage, TenantMail, Verdict,
 };
-pub use risk::{CONTRIBUTIONS_MAX, Posture, decayed};
+pub use risk::{CONTRIBUTIONS_MAX, Posture, worths};

@@ -48,7 +48,7 @@ impl Posture {
 
 /// Returns what a contribution is worth at `now`: all of it until its own time, half of it a
 /// half-life later.
-pub fn decayed(contribution: &Contribution, now: EventTime, policy: &Policy) -> f64 {
+pub(super) fn decayed(contribution: &Contribution, now: EventTime, policy: &Policy) -> f64 {
     let age = now.millis_since(contribution.time).max(0);
     contribution.base * contribution.multiplier * halvings(age, policy.half_life_millis)
 }
@@ -65,20 +65,31 @@ pub(super) fn total(
     policy: &Policy,
     counted: Counted,
 ) -> f64 {
-    let mut sum = 0.0;
-    let mut largest = vec![0.0_f64; policy.same_evidence.len()];
-    for contribution in contributions {
-        if counted == Counted::Stable && !is_stable(contribution) {
-            continue;
-        }
-        let worth = decayed(contribution, now, policy);
-        let groups = &policy.same_evidence;
-        match groups.iter().position(|group| group.contains(&contribution.rule)) {
-            Some(group) => largest[group] = largest[group].max(worth),
-            None => sum += worth,
+    let counting: Vec<&Contribution> = contributions
+        .iter()
+        .filter(|contribution| counted == Counted::All || is_stable(contribution))
+        .collect();
+    // The sum of nothing would be -0.
+    worths(&counting, now, policy).into_iter().fold(0.0, std::ops::Add::add)
+}
+
+/// Returns what each contribution adds to the risk at `now`: of those that measure one fact
+/// (`same-evidence` of the policy) the heaviest counts and the others add 0.
+pub fn worths(contributions: &[&Contribution], now: EventTime, policy: &Policy) -> Vec<f64> {
+    let mut worths: Vec<f64> =
+        contributions.iter().map(|contribution| decayed(contribution, now, policy)).collect();
+    for group in &policy.same_evidence {
+        let is_of_group = |at: &usize| group.contains(&contributions[*at].rule);
+        let heaviest = (0..worths.len())
+            .filter(is_of_group)
+            .reduce(|heaviest, at| if worths[at] > worths[heaviest] { at } else { heaviest });
+        for at in (0..worths.len()).filter(is_of_group) {
+            if Some(at) != heaviest {
+                worths[at] = 0.0;
+            }
         }
     }
-    sum + largest.iter().sum::<f64>()
+    worths
 }
 
 /// Which contributions a threshold looks at.
