@@ -162,6 +162,11 @@ impl Detector {
         &self.rulebook
     }
 
+    /// Returns a test as it was compiled.
+    pub(super) fn test(&self, atom: AtomId) -> &CompiledTest {
+        &self.atoms[atom.0 as usize].test
+    }
+
     /// Returns which derived groups any rule or correlation names.
     pub fn needs(&self) -> DerivedNeeds {
         DerivedNeeds { groups: self.derived.iter().flatten().map(|field| field.group()).collect() }

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::atom::CompiledTest;
 use super::evaluate::{Subject, applies};
 use super::{Detector, naive};
-use crate::rulebook::{AtomId, DetectionIndex, Expr};
+use crate::rulebook::{AtomId, DetectionIndex, Expr, Regex};
 
 /// A part of a condition and whether it held. Every part is evaluated, also those that no longer
 /// decide.
@@ -103,7 +104,14 @@ impl Detector {
 
     fn explain_test(&self, atom: AtomId, subject: &Subject<'_>) -> Explanation {
         let rulebook = self.rulebook();
-        let decision = naive::decide(rulebook, &rulebook.atoms[atom.0 as usize], subject);
+        // The judge's tests, but with expressions that are compiled once: evidence is collected on
+        // every match.
+        let is_match = |_: &Regex, text: &str| {
+            let CompiledTest::Regex(regex) = self.test(atom) else { return false };
+            regex.is_match(text)
+        };
+        let test = &rulebook.atoms[atom.0 as usize];
+        let decision = naive::decide(rulebook, test, subject, &is_match);
         let value = decision
             .value
             .map(|value| DecidingValue(value.text().unwrap_or_else(|| "null".to_owned())));

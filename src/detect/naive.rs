@@ -11,8 +11,8 @@ use super::values::{
 use super::{FieldValue, atom};
 use crate::event::{Document, Kind, Value};
 use crate::rulebook::{
-    AccountSettings, Atom, AtomId, DetectionIndex, Expr, FieldId, Piece, Rulebook, Target, Test,
-    TextPart,
+    AccountSettings, Atom, AtomId, DetectionIndex, Expr, FieldId, Piece, Regex, Rulebook, Target,
+    Test, TextPart,
 };
 
 /// Returns the rules that match, in the order of the rule set.
@@ -48,7 +48,7 @@ pub fn expr_holds(rulebook: &Rulebook, expr: &Expr, subject: &Subject<'_>) -> bo
 
 /// Returns whether a test holds.
 pub fn atom_holds(rulebook: &Rulebook, atom: AtomId, subject: &Subject<'_>) -> bool {
-    decide(rulebook, &rulebook.atoms[atom.0 as usize], subject).holds
+    decide(rulebook, &rulebook.atoms[atom.0 as usize], subject, &compile_and_match).holds
 }
 
 /// Whether a test holds, and the value that decided; none where presence or absence did.
@@ -57,7 +57,21 @@ pub(super) struct Decision {
     pub(super) value: Option<OwnedValue>,
 }
 
-pub(super) fn decide(rulebook: &Rulebook, atom: &Atom, subject: &Subject<'_>) -> Decision {
+/// Tells whether a regular expression is found in a text.
+pub(super) type IsMatch<'m> = &'m dyn Fn(&Regex, &str) -> bool;
+
+/// The judge's own way, which remembers nothing.
+fn compile_and_match(regex: &Regex, text: &str) -> bool {
+    atom::compile(regex).is_ok_and(|regex| regex.is_match(text))
+}
+
+/// Decides one test, with regular expressions as `is_match` finds them.
+pub(super) fn decide(
+    rulebook: &Rulebook,
+    atom: &Atom,
+    subject: &Subject<'_>,
+    is_match: IsMatch<'_>,
+) -> Decision {
     let values = match atom.target {
         Target::Field(field) => field_values(rulebook, field, subject),
         Target::AnyValue => all_leaves(subject.document),
@@ -93,7 +107,8 @@ pub(super) fn decide(rulebook: &Rulebook, atom: &Atom, subject: &Subject<'_>) ->
         | Test::TimePart(..) => Vec::new(),
     };
     let settings = rulebook.accounts.get(subject.account);
-    match values.iter().position(|value| value_holds(&atom.test, value, &others, settings)) {
+    let holds = |value: &OwnedValue| value_holds(&atom.test, value, &others, settings, is_match);
+    match values.iter().position(holds) {
         Some(at) => Decision { holds: true, value: Some(values.swap_remove(at)) },
         None => Decision { holds: false, value: values.into_iter().next() },
     }
@@ -187,6 +202,7 @@ fn value_holds(
     value: &OwnedValue,
     others: &[OwnedValue],
     settings: Option<&AccountSettings>,
+    is_match: IsMatch<'_>,
 ) -> bool {
     match test {
         Test::Text(pattern) => value.text().is_some_and(|text| {
@@ -204,9 +220,7 @@ fn value_holds(
                 .collect();
             pieces_match(&pieces, &fold(&text).chars().collect::<Vec<_>>())
         }),
-        Test::Regex(regex) => value
-            .text()
-            .is_some_and(|text| atom::compile(regex).is_ok_and(|regex| regex.is_match(&text))),
+        Test::Regex(regex) => value.text().is_some_and(|text| is_match(regex, &text)),
         Test::Cidr(network) => is_in_network(network, value.borrowed()),
         Test::Number(comparison, number) => {
             number_of(value.borrowed()).is_some_and(|value| comparison.holds(value, *number))

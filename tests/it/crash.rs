@@ -152,7 +152,7 @@ fn setup(folder: &Path, prefix: &str, name: &str, mail: &MailServer, platform: &
     setup.group = format!("{prefix}{name}");
     // A member that comes back under its name takes its partitions over at once.
     setup.kafka = format!("  group_instance_id: {name}\n  batch_records_max: 100\n");
-    setup.more.push_str("engine: {checkpoint_interval: 50ms}\n");
+    setup.more.push_str("engine: {checkpoint_interval: 100ms}\n");
     // No action waits for the budget, which counts by the clock.
     setup.respond.push_str(
         "  budget: {share_at_least: 1000, accounts_per_hour: 1000, accounts_per_day: 1000}\n",

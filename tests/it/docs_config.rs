@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
 
 use satpam::config::{self, Config};
 use satpam::telemetry::{Telemetry, catalogue};
