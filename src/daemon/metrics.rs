@@ -1,8 +1,9 @@
 //! What the wiring itself counts: how long things take by the clock, which no pure stage reads.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::event::Category;
+use crate::incident::{Incident, Stage};
 
 /// The daemon's metrics.
 #[derive(Debug, Clone)]
@@ -13,6 +14,7 @@ pub struct Metrics {
     /// Workers that wait for a disk that refuses.
     pub(super) state_waiting: IntGauge,
     pub(super) checkpoint_seconds: Histogram,
+    alerts_open: IntGaugeVec,
 }
 
 /// A part of a worker's work.
@@ -79,7 +81,15 @@ impl Metrics {
                 )
                 .buckets(CHECKPOINT.to_vec()),
             )?,
+            alerts_open: IntGaugeVec::new(
+                Opts::new(
+                    "satpam_alerts_open",
+                    "Incidents that are open, by the threshold that they have crossed.",
+                ),
+                &["severity"],
+            )?,
         };
+        metrics.show_open(&[]);
         for category in Category::ALL {
             metrics.detection_latency.with_label_values(&[category.as_str()]);
         }
@@ -91,7 +101,17 @@ impl Metrics {
         registry.register(Box::new(metrics.processing.clone()))?;
         registry.register(Box::new(metrics.state_waiting.clone()))?;
         registry.register(Box::new(metrics.checkpoint_seconds.clone()))?;
+        registry.register(Box::new(metrics.alerts_open.clone()))?;
         Ok(metrics)
+    }
+
+    /// Shows how many incidents are open, by the highest threshold that each has crossed.
+    pub(super) fn show_open(&self, open: &[Incident]) {
+        for stage in Stage::ALL {
+            let count = open.iter().filter(|incident| incident.stage == stage).count();
+            let gauge = self.alerts_open.with_label_values(&[stage.as_str()]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Notes how long one part of the work took for a batch.

@@ -90,6 +90,7 @@ pub async fn run_inside(
         settings: config.store.clone(),
         figures: Arc::clone(&reloader.figures),
         clock: Arc::clone(&around.clock),
+        metrics: around.metrics.clone(),
     };
     tasks.push(tokio::spawn(upkeep.run(around.stop.clone())));
 
@@ -126,6 +127,7 @@ struct Around {
     readiness: Readiness,
     liveness: Liveness,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -135,8 +137,10 @@ impl Around {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Result<Self, DaemonError> {
+        let telemetry = Telemetry::new()?;
         Ok(Self {
-            telemetry: Telemetry::new()?,
+            metrics: Metrics::new(telemetry.registry())?,
+            telemetry,
             readiness: Readiness::default(),
             liveness: Liveness::new(config.telemetry.stuck_after.to_std()),
             clock,
@@ -251,7 +255,7 @@ fn ingest(
     effects: Effects,
 ) -> Result<ingest::Handle, DaemonError> {
     let ingest_metrics = ingest::Metrics::new(around.registry())?;
-    let times = Metrics::new(around.registry())?;
+    let times = around.metrics.clone();
     let stop = &around.stop;
     let mut topics = Vec::new();
     let mut shapes = BTreeMap::new();

@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Metrics;
 use crate::clock::{Clock, WallTime};
 use crate::event::EventTime;
 use crate::respond::Figures;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, IncidentFilter, Store, StoreError};
 
 /// Counting reads every key: about a second for a million accounts.
 const EVERY: Duration = Duration::from_mins(1);
+
+/// More open incidents than this are shown as this many: staff have long been called.
+const OPEN_MAX: usize = 10_000;
 
 pub(super) struct Upkeep {
     pub(super) store: Store,
     pub(super) settings: store::Settings,
     pub(super) figures: Arc<Figures>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
 }
 
 impl Upkeep {
@@ -54,6 +59,8 @@ impl Upkeep {
         }
         let counts = self.store.counts()?;
         self.figures.accounts_seen.store(counts.accounts, Ordering::Relaxed);
+        let open = IncidentFilter { open: Some(true), account: None };
+        self.metrics.show_open(&self.store.incidents().list(&open, OPEN_MAX)?);
         self.store.size_bytes()?;
         Ok(())
     }
@@ -87,7 +94,14 @@ mod tests {
         assert_eq!(store.shard(ShardId(0)).commit(&batch).unwrap().planned, 0);
         let figures = Arc::new(Figures::default());
         let clock = Arc::new(Fixed(1_800_000_000_000));
-        Upkeep { store, settings, figures: Arc::clone(&figures), clock }.turn().unwrap();
+        let upkeep = Upkeep {
+            store,
+            settings,
+            figures: Arc::clone(&figures),
+            clock,
+            metrics: Metrics::new(&registry).unwrap(),
+        };
+        upkeep.turn().unwrap();
         assert_eq!(figures.accounts_seen.load(Ordering::Relaxed), 7);
         assert_eq!(metrics.keys.with_label_values(&["account"]).get(), 7);
         assert!(metrics.size_bytes.get() > 0);

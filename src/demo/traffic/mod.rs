@@ -150,11 +150,6 @@ impl Traffic {
         self.next.retain(|Reverse((_, at, _))| tenants[*at].plan.name != plan);
     }
 
-    /// Tells whether an attack has steps left, planned or under way.
-    pub fn has_attack(&self) -> bool {
-        self.next.iter().any(|Reverse((_, _, stream))| *stream == Stream::Attack)
-    }
-
     fn ordinary(&mut self, at: usize, time: EventTime, id: &str) -> TrafficEvent {
         let tenant = &mut self.tenants[at];
         let work = work(tenant);
