@@ -1,9 +1,80 @@
 //! Entries of the outbox as people read them.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
-use super::control::table;
-use crate::console::{DeliveryList, DeliveryView};
+use super::control::{ByArgs, ControlArgs, table};
+use crate::console::{DeliveryList, DeliveryView, ReasonRequest};
+
+/// What limits a list, beside the state.
+#[derive(Debug, clap::Args)]
+pub(super) struct Narrow {
+    /// Only those of this account (its app code)
+    #[arg(long)]
+    account: Option<String>,
+    /// Only those of this incident (its code or id)
+    #[arg(long)]
+    incident: Option<String>,
+    /// At most so many, up to 1000
+    #[arg(long, default_value = "50")]
+    limit: String,
+    #[command(flatten)]
+    control: ControlArgs,
+}
+
+impl Narrow {
+    /// Asks for a list and prints it; `query` is what else limits it.
+    pub(super) fn ask<'q>(
+        &'q self,
+        mut query: Vec<(&'q str, &'q str)>,
+        when_empty: &str,
+    ) -> ExitCode {
+        query.push(("limit", &self.limit));
+        query.extend(self.account.as_deref().map(|account| ("account", account)));
+        query.extend(self.incident.as_deref().map(|incident| ("incident", incident)));
+        self.control.ask(
+            |client| client.get::<DeliveryList>(&["v1", "outbox"], &query),
+            |found| list(found, when_empty),
+        )
+    }
+}
+
+/// A decision about one of them.
+#[derive(Debug, clap::Args)]
+pub(super) struct DecideArgs {
+    /// The id, or its first six digits or more
+    id: String,
+    /// Why: for the audit log
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    by: ByArgs,
+    #[command(flatten)]
+    control: ControlArgs,
+}
+
+impl DecideArgs {
+    /// Asks for the decision `verb` and says that it is done with `what`.
+    pub(super) fn ask(&self, verb: &str, what: &str) -> ExitCode {
+        decide(&self.control, &self.id, &self.reason, &self.by, verb, what)
+    }
+}
+
+/// Asks for a decision about the delivery `id`.
+pub(super) fn decide(
+    control: &ControlArgs,
+    id: &str,
+    reason: &str,
+    by: &ByArgs,
+    verb: &str,
+    what: &str,
+) -> ExitCode {
+    let request = ReasonRequest { reason: reason.to_owned(), by: by.by.clone() };
+    control.ask(
+        |client| client.post::<DeliveryView>(&["v1", "outbox", id, verb], &request),
+        |one| decided(one, what),
+    )
+}
 
 /// Enough of an id to name the entry to a command.
 pub(super) fn short(id: &str) -> &str {

@@ -1,72 +1,16 @@
 //! The main job on the real parts: a takeover goes through Apache Kafka, and ends as an incident, a
 //! mail that arrives, and one call that resets the passwords, Admin first.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 
+use crate::support::daemon::{Platform, Request};
 use crate::support::intruder::produce;
 use crate::support::kafka::{self, poll_until};
+use crate::support::process::{Running, free_port};
 use crate::support::project_path;
-
-/// A request that the platform's stub has seen: headers in lower case, and the body.
-type Request = (String, serde_json::Value);
-
-/// Answers every request with "done" and keeps what it was asked.
-fn platform() -> (u16, Arc<Mutex<Vec<Request>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
-    let requests = Arc::clone(&seen);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            if let Some(request) = answer(stream) {
-                requests.lock().unwrap().push(request);
-            }
-        }
-    });
-    (port, seen)
-}
-
-fn answer(mut stream: TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut head = String::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push_str(&line.to_lowercase());
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-    let mut body = vec![0; length.trim().parse().ok()?];
-    reader.read_exact(&mut body).ok()?;
-    let reply = r#"{"status":"done","users":[{"id":"1","role":"admin","done":true},{"id":"2","role":"agent","done":true}]}"#;
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{reply}",
-        reply.len()
-    )
-    .ok()?;
-    Some((head, serde_json::from_slice(&body).ok()?))
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn mail_server(folder: &Path) -> (Running, u16) {
     let port = free_port();
@@ -129,9 +73,10 @@ fn a_takeover_ends_in_a_mail_and_one_password_reset() {
 
     let folder = tempfile::tempdir().unwrap();
     let (_mail_server, smtp) = mail_server(&folder.path().join("mail"));
-    let (platform_port, requests) = platform();
+    let platform = Platform::start();
+    let requests = &platform.seen;
     let metrics = free_port();
-    configure(folder.path(), &prefix, smtp, platform_port, metrics);
+    configure(folder.path(), &prefix, smtp, platform.port, metrics);
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
     let mut daemon = Running(
         Command::new(env!("CARGO_BIN_EXE_satpam"))

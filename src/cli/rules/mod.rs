@@ -11,6 +11,7 @@ mod new;
 mod schema;
 mod show;
 mod test;
+mod tree;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 
 mod played;
 mod report;
-mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

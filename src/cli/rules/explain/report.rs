@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Format;
 use super::played::Played;
-use super::tree::{Part, sign, span};
+use crate::cli::rules::tree::{Part, draw, sign, span};
 use crate::detect::correlate::{Explanation, Fired};
 use crate::engine::Rules;
 use crate::event::EventTime;
@@ -260,28 +260,6 @@ fn correlation_text(text: &mut String, correlation: &CorrelationReport) {
         group.join(" "),
         measured.events.join(", ")
     );
-}
-
-const ALTERNATIVES_SHOWN: usize = 12;
-
-fn draw(text: &mut String, part: &Part, depth: usize) {
-    let holds = if part.holds { "true " } else { "FALSE" };
-    let value = match &part.value {
-        // Debug keeps control characters of a hostile event out of the terminal.
-        Some(value) => format!("   value {value:?}"),
-        None => String::new(),
-    };
-    let _ = writeln!(text, "{}{holds} {}{value}", "  ".repeat(depth), part.what);
-    // Of many alternatives that all fail one says as much as all.
-    let many = part.parts.len() > ALTERNATIVES_SHOWN;
-    let shown = part.parts.iter().filter(|inner| !many || inner.holds).take(ALTERNATIVES_SHOWN);
-    for inner in shown {
-        draw(text, inner, depth + 1);
-    }
-    if many && !part.parts.iter().any(|inner| inner.holds) {
-        let count = part.parts.len();
-        let _ = writeln!(text, "{}FALSE each of {count} alternatives", "  ".repeat(depth + 1));
-    }
 }
 
 fn time_text(time: EventTime) -> String {

@@ -13,9 +13,8 @@ use super::Format;
 use super::coverage::CoverageReport;
 use super::play::Explained;
 use crate::cli::Exit;
-use crate::detect::{Explanation, Finding};
+use crate::cli::rules::tree::{Part, draw};
 use crate::engine::Rules;
-use crate::rulebook::Target;
 
 /// Everything that was run.
 #[derive(Debug, Default)]
@@ -236,43 +235,6 @@ fn junit(ran: &Ran) -> quick_junit::Report {
 /// Shows which selections of a rule held on the event that came nearest to a match.
 pub(super) fn tree(rules: &Rules, nearest: &Explained) -> String {
     let mut text = format!("on event {}:\n", nearest.event);
-    draw(rules, &nearest.explanation, 0, &mut text);
+    draw(&mut text, &Part::of(rules, &nearest.explanation), 0);
     text
 }
-
-fn draw(rules: &Rules, part: &Explanation, depth: usize, text: &mut String) {
-    let holds = if part.holds { "true " } else { "FALSE" };
-    let label = match &part.finding {
-        Finding::Rule => "rule".to_owned(),
-        Finding::All => "all of".to_owned(),
-        Finding::AnyOf => "any of".to_owned(),
-        Finding::Not => "not".to_owned(),
-        Finding::Constant => "constant".to_owned(),
-        Finding::Selection(name) => format!("`{name}`"),
-        Finding::Exception(name) => format!("exception `{name}`"),
-        Finding::Test { atom, value } => {
-            let atom = &rules.rulebook().atoms[atom.0 as usize];
-            let field = match atom.target {
-                Target::Field(field) => rules.rulebook().fields.name(field),
-                Target::AnyValue => "any value",
-            };
-            match value {
-                Some(value) => format!("{field} = {:?}", value.expose()),
-                None => format!("{field} is absent"),
-            }
-        }
-    };
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}{holds} {label}", "  ".repeat(depth));
-    // Of many alternatives that all fail one says as much as all.
-    let many = part.parts.len() > ALTERNATIVES_SHOWN;
-    let shown = part.parts.iter().filter(|inner| !many || inner.holds).take(ALTERNATIVES_SHOWN);
-    for inner in shown {
-        draw(rules, inner, depth + 1, text);
-    }
-    if many && !part.parts.iter().any(|inner| inner.holds) {
-        let _ = writeln!(text, "{}FALSE {} alternatives", "  ".repeat(depth + 1), part.parts.len());
-    }
-}
-
-const ALTERNATIVES_SHOWN: usize = 8;

@@ -1,5 +1,7 @@
 //! A rule's condition as a tree of what held and what did not.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::detect::{Explanation, Finding};
@@ -118,4 +120,28 @@ pub(super) fn sign(comparison: Comparison) -> &'static str {
 
 pub(super) fn span(millis: i64) -> String {
     TimeSpan::from_millis(millis).to_string()
+}
+
+const ALTERNATIVES_SHOWN: usize = 12;
+
+/// Writes a line for each part, indented by its depth.
+pub(super) fn draw(text: &mut String, part: &Part, depth: usize) {
+    let holds = if part.holds { "true " } else { "FALSE" };
+    let value = match &part.value {
+        // Debug keeps control characters of a hostile event out of the terminal.
+        Some(value) => format!("   value {value:?}"),
+        None => String::new(),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}{holds} {}{value}", "  ".repeat(depth), part.what);
+    // Of many alternatives that all fail one says as much as all.
+    let many = part.parts.len() > ALTERNATIVES_SHOWN;
+    let shown = part.parts.iter().filter(|inner| !many || inner.holds).take(ALTERNATIVES_SHOWN);
+    for inner in shown {
+        draw(text, inner, depth + 1);
+    }
+    if many && !part.parts.iter().any(|inner| inner.holds) {
+        let count = part.parts.len();
+        let _ = writeln!(text, "{}FALSE each of {count} alternatives", "  ".repeat(depth + 1));
+    }
 }
