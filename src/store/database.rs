@@ -10,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use sled::Transactional as _;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
@@ -25,6 +27,11 @@ const WRITE_LOCKS: usize = 64;
 const LARGE_CHANGE_ROWS: usize = 256;
 /// crossbeam-epoch collects a few bags at each call; this many let go of a whole checkpoint.
 const COLLECTIONS: usize = 100;
+
+/// A lock that is about to be let go is waited for, two seconds in all: sled's threads, and a
+/// process that is being ended, hold theirs a moment longer than their owner.
+const LOCK_ATTEMPTS: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Exists once the database has been begun.
 const WITNESS: &str = "begun";
@@ -243,13 +250,13 @@ impl Handles {
     /// Opens sled and reads the few records that must be readable; a panic of sled is damage.
     fn open(settings: &Settings) -> Result<Self, StoreError> {
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let sled = sled::Config::new()
+            let config = sled::Config::new()
                 .path(&settings.path)
                 .cache_capacity(settings.cache_bytes)
                 .mode(sled::Mode::LowSpace)
                 .use_compression(false)
-                .flush_every_ms(None)
-                .open()?;
+                .flush_every_ms(None);
+            let sled = patiently(|| config.open(), is_locked)?;
             check_format(&sled, &settings.path.join(WITNESS))?;
             Ok::<_, StoreError>(sled)
         }));
@@ -342,11 +349,31 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     name.push(".lock");
     let file =
         File::options().create(true).truncate(false).write(true).open(path.with_file_name(name))?;
-    match file.try_lock() {
+    match patiently(|| file.try_lock(), |error| matches!(error, fs::TryLockError::WouldBlock)) {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+/// Tells whether sled refused because its file is locked. Nobody else has the state, or [`lock`]
+/// had refused before, so it is an earlier handle of ours. sled has no error kind for it.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(source) if source.to_string().contains("acquire lock"))
+}
+
+/// Tries again while a lock is held, [`LOCK_ATTEMPTS`] times at most.
+fn patiently<T, E>(
+    mut attempt: impl FnMut() -> Result<T, E>,
+    is_held: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match attempt() {
+            Err(error) if is_held(&error) => thread::sleep(LOCK_PAUSE),
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 /// Renames the folder to `NAME.corrupt-N` with the first free number.

@@ -413,22 +413,48 @@ fn damage_is_an_error_when_quarantine_is_off() {
 }
 
 #[test]
+fn a_state_that_is_just_being_let_go_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    drop(open(&path));
+    for name in ["state/db", "state.lock"] {
+        let held = std::fs::File::open(folder.path().join(name)).unwrap();
+        held.lock().unwrap();
+        let (started, wait) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| {
+                started.send(()).unwrap();
+                drop(open(&path));
+            });
+            wait.recv().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            drop(held);
+            opening.join().unwrap();
+        });
+    }
+}
+
+#[test]
 fn a_full_disk_is_an_error_and_the_same_commit_succeeds_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    // A small file system needs privileges; without them there is nothing to fill.
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-        .arg(folder.path())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !mounted {
-        return;
-    }
+    let mounted = as_root(&["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs"], folder.path());
+    assert!(mounted, "a disk to fill needs the right to mount one");
     let outcome = std::panic::catch_unwind(|| fill_and_recover(folder.path()));
-    let unmounted = std::process::Command::new("umount").arg("-l").arg(folder.path()).status();
-    assert!(unmounted.unwrap().success());
+    assert!(as_root(&["umount", "-l"], folder.path()));
     outcome.unwrap();
+}
+
+/// Runs a command on a folder, with `sudo` where this is not root's test run.
+fn as_root(command: &[&str], folder: &Path) -> bool {
+    let run = |arguments: &[&str]| {
+        let status = std::process::Command::new(arguments[0])
+            .args(&arguments[1..])
+            .arg(folder)
+            .stderr(std::process::Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    };
+    run(command) || run(&[&["sudo", "-n"], command].concat())
 }
 
 fn fill_and_recover(folder: &Path) {
