@@ -9,9 +9,9 @@ pub(super) fn by_test(first: &Test, second: &Test) -> bool {
     match (first, second) {
         (Test::Text(narrow), Test::Text(wide)) => matches_all_of(wide, narrow),
         (Test::Number(comparison, bound), Test::Number(other, other_bound)) => {
-            Interval::of(*comparison, *bound).zip(Interval::of(*other, *other_bound)).is_some_and(
-                |(narrow, wide)| narrow.low >= wide.low && narrow.high <= wide.high,
-            )
+            Interval::of(*comparison, *bound)
+                .zip(Interval::of(*other, *other_bound))
+                .is_some_and(|(narrow, wide)| narrow.low >= wide.low && narrow.high <= wide.high)
         }
         (Test::Cidr(narrow), Test::Cidr(wide)) => wide.contains(narrow),
         (Test::Exists(false), Test::Null) => true,
@@ -46,7 +46,9 @@ pub(super) fn excluded(first: &Test, second: &Test) -> bool {
         }
         (Test::Boolean(left), Test::Boolean(right)) => left != right,
         (Test::Cidr(left), Test::Cidr(right)) => !left.contains(right) && !right.contains(left),
-        (Test::TimePart(part, left), Test::TimePart(other, right)) => part == other && left != right,
+        (Test::TimePart(part, left), Test::TimePart(other, right)) => {
+            part == other && left != right
+        }
         _ => false,
     }
 }
@@ -102,7 +104,8 @@ fn matches_all_of(wide: &TextPattern, narrow: &TextPattern) -> bool {
         return false;
     }
     // The usual case, without a copy: one literal anywhere in the text.
-    if let ([Piece::Any, Piece::Text(wanted), Piece::Any], false) = (wide.pieces.as_slice(), folds) {
+    if let ([Piece::Any, Piece::Text(wanted), Piece::Any], false) = (wide.pieces.as_slice(), folds)
+    {
         return narrow.pieces.iter().any(|piece| match piece {
             Piece::Text(text) => text.contains(&**wanted),
             Piece::Any | Piece::One => false,
