@@ -4,6 +4,8 @@
 //! I/O but loading an account that is not in memory, and draws no random number.
 
 mod account;
+mod applied;
+mod breaker;
 mod close;
 mod evidence;
 mod merge;
@@ -14,8 +16,10 @@ mod recent;
 mod rules;
 mod shard;
 mod step;
+mod tally;
 
 pub use account::{Account, UnreadableAccount};
+pub use breaker::Throttling;
 pub use close::{Closing, close, take_over};
 pub use merge::{Incoming, Merge};
 pub use metrics::Metrics;

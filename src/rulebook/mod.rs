@@ -58,6 +58,6 @@ pub use model::*;
 pub use nearest::nearest;
 pub use pattern::fold_case;
 pub use policy::{
-    ActionKind, Credential, Multipliers, PlanFigures, Policy, ResponseRule, Thresholds,
+    ActionKind, Credential, Multipliers, NoisyRules, PlanFigures, Policy, ResponseRule, Thresholds,
 };
 pub use vocabulary::omnichannel_fields;

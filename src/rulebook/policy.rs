@@ -70,6 +70,7 @@ pub struct Policy {
     pub learning_millis: i64,
     /// What an account of each plan does a day before it is known; sorted by plan.
     pub plans: Vec<(Box<str>, PlanFigures)>,
+    pub noisy_rules: NoisyRules,
     /// Rules that measure one fact in several ways, by their keys: of each group only the largest
     /// contribution counts.
     pub same_evidence: Vec<Vec<Arc<str>>>,
@@ -97,6 +98,16 @@ pub struct Thresholds {
     pub alert: f64,
     pub notify_tenant: f64,
     pub respond: f64,
+}
+
+/// When a rule hits so many accounts that it must be wrong: more than
+/// `accounts_per_hour + times_usual * (its usual accounts an hour)` of one shard in an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoisyRules {
+    /// Tolerated without any history, 1 to 1,000,000.
+    pub accounts_per_hour: f64,
+    /// Tolerated beside that, in multiples of the rule's own mean, 0 to 1,000.
+    pub times_usual: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +170,7 @@ impl Default for Policy {
                 (plan.into(), figures)
             })
             .collect(),
+            noisy_rules: NoisyRules { accounts_per_hour: 10.0, times_usual: 8.0 },
             same_evidence: SAME_EVIDENCE
                 .iter()
                 .map(|group| group.iter().map(|rule| Arc::from(*rule)).collect())

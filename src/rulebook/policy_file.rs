@@ -8,7 +8,7 @@ use super::policy::{Credential, PlanFigures, Policy, ResponseRule};
 use super::schema::Reader;
 use super::yaml::{self, Entry, Node};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "half-life",
     "levels",
     "multipliers",
@@ -19,6 +19,7 @@ const KEYS: [&str; 10] = [
     "learning",
     "plans",
     "same-evidence",
+    "noisy-rules",
 ];
 
 /// The most that a risk, a multiplier's effect or a threshold may be.
@@ -77,6 +78,7 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> (Policy
         let names = evidence.iter().map(|group| group.iter().map(|(rule, _)| Arc::clone(rule)));
         policy.same_evidence = names.map(Iterator::collect).collect();
     }
+    noisy_rules(&mut reader, node, &mut policy);
     if let Some(entry) = node.get("plans")
         && reader.is_map(&entry.value)
     {
@@ -111,6 +113,16 @@ fn multipliers(reader: &mut Reader<'_>, node: &Node, policy: &mut Policy) {
     }
     for (key, value) in values {
         set(value, reader.number(&entry.value, key, 0.0, 100.0));
+    }
+}
+
+fn noisy_rules(reader: &mut Reader<'_>, node: &Node, policy: &mut Policy) {
+    let Some(entry) = node.get("noisy-rules") else { return };
+    let noisy = &mut policy.noisy_rules;
+    if reader.known_keys(&entry.value, &["accounts-per-hour", "times-usual"], "noisy-rules") {
+        let accounts = reader.number(&entry.value, "accounts-per-hour", 1.0, 1e6);
+        set(&mut noisy.accounts_per_hour, accounts);
+        set(&mut noisy.times_usual, reader.number(&entry.value, "times-usual", 0.0, 1e3));
     }
 }
 
