@@ -14,9 +14,11 @@ mod outcome;
 mod profile;
 mod recent;
 mod rules;
+mod shadow;
 mod shard;
 mod step;
 mod tally;
+mod version;
 
 pub use account::{Account, UnreadableAccount};
 pub use breaker::Throttling;
@@ -25,5 +27,6 @@ pub use merge::{Incoming, Merge};
 pub use metrics::Metrics;
 pub use outcome::{EventOutcome, Outcome};
 pub use rules::Rules;
+pub use shadow::{Sample, Staged, Staging};
 pub use shard::{AccountSource, NoAccounts, Shard};
 pub use step::{Observed, Settings, Workspace, step};
