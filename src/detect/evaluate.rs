@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
 use super::derived::{DerivedField, DerivedGroup, DerivedSource};
-use super::index::{FieldIndex, Hits, IndexBuilder, Triggers};
+use super::index::{FieldIndex, Hits, Triggers};
 use super::paths::PathTrie;
 use super::pattern;
 use super::program::{Program, StepId};
-use super::route::{EventSource, IndexNumber, Route, SourceGroup};
+use super::route::{EventSource, Route, SharedRoutes, SourceGroup};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
 use super::values::{
     account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
@@ -66,9 +66,8 @@ pub struct Detector {
     /// The condition of each rule, and of its exceptions in their order.
     conditions: Box<[RuleSteps]>,
     derived: Box<[Option<DerivedField>]>,
-    indexes: Box<[FieldIndex]>,
-    hits: Hits,
     groups: Box<[SourceGroup]>,
+    routes: SharedRoutes,
     unindexed: Vec<DetectionIndex>,
 }
 
@@ -105,25 +104,24 @@ impl Detector {
             atoms,
             program,
             conditions,
-            indexes: Box::default(),
             derived,
-            hits: Hits::default(),
             groups: Box::default(),
+            routes: SharedRoutes::default(),
             unindexed: Vec::new(),
             rulebook,
         };
-        detector.index();
+        detector.group();
         detector
     }
 
-    fn index(&mut self) {
+    /// Chooses the triggers of each rule.
+    fn group(&mut self) {
         let detections = &self.rulebook.detections;
         let triggers = Triggers::new(
             &self.rulebook.atoms,
             &self.rulebook.fields,
             detections.iter().map(|detection| &detection.condition),
         );
-        let mut builder = IndexBuilder::default();
         let mut groups: Vec<SourceGroup> = Vec::new();
         let mut group_of = BTreeMap::new();
         for (rule, detection) in (0..).map(DetectionIndex).zip(detections) {
@@ -132,7 +130,7 @@ impl Detector {
             }
             let group = *group_of.entry(&detection.logsource).or_insert_with(|| {
                 let logsource = detection.logsource.clone();
-                groups.push(SourceGroup { logsource, indexes: Vec::new(), always: Vec::new() });
+                groups.push(SourceGroup { logsource, triggered: Vec::new(), always: Vec::new() });
                 groups.len() - 1
             });
             let Some(chosen) = triggers.choose(&detection.condition) else {
@@ -143,18 +141,8 @@ impl Detector {
             if !triggers.are_selective(&chosen) {
                 self.unindexed.push(rule);
             }
-            for atom in chosen {
-                if let Some(trigger) = triggers.of(atom) {
-                    builder.add(group, trigger, atom, rule);
-                }
-            }
+            groups[group].triggered.push((rule, chosen.into()));
         }
-        let (indexes, hits) = builder.finish();
-        for (number, ((group, target), _)) in indexes.iter().enumerate() {
-            groups[*group].indexes.push((*target, IndexNumber(number)));
-        }
-        self.indexes = indexes.into_iter().map(|(_, index)| index).collect();
-        self.hits = hits;
         self.groups = groups.into_boxed_slice();
     }
 
@@ -188,12 +176,18 @@ impl Detector {
         out.clear();
         self.fit(scratch);
         let Scratch { values, memo, routes, .. } = scratch;
-        let route = routes.get(subject.logsource, &self.groups, &self.derived);
+        let route = routes.get(
+            subject.logsource,
+            &self.routes,
+            &self.groups,
+            &self.rulebook.atoms,
+            &self.derived,
+        );
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
-        memo.begin();
+        memo.begin(route.hits.len());
         self.collect_candidates(subject, route, values, memo);
         let candidates = std::mem::take(&mut memo.candidates);
-        let mut evaluation = Evaluation { detector: self, subject, values, memo };
+        let mut evaluation = Evaluation { detector: self, subject, route, values, memo };
         out.extend(candidates.iter().filter(|rule| evaluation.matches(**rule)));
         memo.candidates = candidates;
         out.sort_unstable();
@@ -206,7 +200,7 @@ impl Detector {
         *scratch = Scratch::default();
         scratch.rulebook = Some(self.rulebook.clone());
         scratch.values.fit(self.derived.len());
-        scratch.memo.fit(self.atoms.len(), self.hits.len(), self.rulebook.detections.len());
+        scratch.memo.fit(self.atoms.len(), self.rulebook.detections.len());
     }
 
     fn collect_candidates(
@@ -220,66 +214,24 @@ impl Detector {
             memo.add_candidate(*rule);
         }
         let document = subject.document;
-        let mut visit = |hit| self.visit_hit(hit, memo);
+        let mut visit = |hit| visit_hit(hit, &route.hits, memo);
         for at in 0..values.present.len() {
             let field = values.present[at];
-            self.probe(route.indexes(field), Some(field), values, document, &mut visit);
+            if let Some(index) = route.index(field) {
+                probe(index, Some(field), values, document, &mut visit);
+            }
         }
-        for (field, derived_field, indexes) in &route.derived {
+        for (field, derived_field, index) in &route.derived {
             values.load_derived(*field, *derived_field, subject.derived);
             if values.is_present(*field) {
-                self.probe(indexes, Some(*field), values, document, &mut visit);
+                probe(index, Some(*field), values, document, &mut visit);
             }
         }
-        if !route.any_value.is_empty() {
+        if let Some(index) = &route.any_value {
             values.load_leaves(document);
             if values.first(None).is_some() {
-                self.probe(&route.any_value, None, values, document, &mut visit);
+                probe(index, None, values, document, &mut visit);
             }
-        }
-    }
-
-    /// Looks the values of a field up in its indexes.
-    fn probe(
-        &self,
-        indexes: &[IndexNumber],
-        field: Option<FieldId>,
-        values: &mut FieldValues,
-        document: &Document,
-        visit: &mut impl FnMut(u32),
-    ) {
-        for index in indexes {
-            let index = &self.indexes[index.0];
-            if let Some(hit) = index.present() {
-                visit(hit);
-            }
-            let mut next = values.first(field);
-            while let Some(held) = next {
-                if index.wants_numbers()
-                    && let Some(number) = number_of(values.get(held, document))
-                {
-                    index.probe_number(number, visit);
-                }
-                if index.wants_text()
-                    && let Some(folded) = values.folded(held, document)
-                {
-                    index.probe_text(folded, visit);
-                }
-                next = values.next(held);
-            }
-        }
-    }
-
-    fn visit_hit(&self, hit: u32, memo: &mut Memo) {
-        if !memo.is_first_hit(hit) {
-            return;
-        }
-        let (proves, rules) = self.hits.of(hit);
-        if let Some(atom) = proves {
-            memo.set_atom(atom, true);
-        }
-        for rule in rules {
-            memo.add_candidate(*rule);
         }
     }
 
@@ -291,6 +243,46 @@ impl Detector {
         scratch: &'a Scratch,
     ) -> EventFields<'a> {
         EventFields { detector: self, document, derived, values: &scratch.values }
+    }
+}
+
+/// Looks the values of a field up in its index.
+fn probe(
+    index: &FieldIndex,
+    field: Option<FieldId>,
+    values: &mut FieldValues,
+    document: &Document,
+    visit: &mut impl FnMut(u32),
+) {
+    if let Some(hit) = index.present() {
+        visit(hit);
+    }
+    let mut next = values.first(field);
+    while let Some(held) = next {
+        if index.wants_numbers()
+            && let Some(number) = number_of(values.get(held, document))
+        {
+            index.probe_number(number, visit);
+        }
+        if index.wants_text()
+            && let Some(folded) = values.folded(held, document)
+        {
+            index.probe_text(folded, visit);
+        }
+        next = values.next(held);
+    }
+}
+
+fn visit_hit(hit: u32, hits: &Hits, memo: &mut Memo) {
+    if !memo.is_first_hit(hit) {
+        return;
+    }
+    let (proves, rules) = hits.of(hit);
+    if let Some(atom) = proves {
+        memo.set_atom(atom, true);
+    }
+    for rule in rules {
+        memo.add_candidate(*rule);
     }
 }
 
@@ -312,6 +304,7 @@ pub(super) fn applies(exception: &Exception, account: &AccountId, time: EventTim
 struct Evaluation<'e, 'a> {
     detector: &'e Detector,
     subject: &'e Subject<'a>,
+    route: &'e Route,
     values: &'e mut FieldValues,
     memo: &'e mut Memo,
 }
@@ -336,6 +329,9 @@ impl Evaluation<'_, '_> {
     fn atom(&mut self, atom: AtomId) -> bool {
         if let Some(known) = self.memo.atom(atom) {
             return known;
+        }
+        if self.route.decides(atom) {
+            return false;
         }
         let holds = self.test(&self.detector.atoms[atom.0 as usize]);
         self.memo.set_atom(atom, holds);

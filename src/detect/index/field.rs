@@ -20,9 +20,6 @@ pub(in crate::detect) struct FieldIndex {
     present: Option<HitId>,
 }
 
-/// The index of a target for the rules of one group.
-pub(in crate::detect) type GroupIndex = ((usize, Target), FieldIndex);
-
 /// What a found key stands for.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct Hits {
@@ -40,6 +37,11 @@ struct Hit {
 impl Hits {
     pub(in crate::detect) fn len(&self) -> usize {
         self.hits.len()
+    }
+
+    /// Returns the tests that hold where, and only where, their hit is found.
+    pub(in crate::detect) fn proven(&self) -> impl Iterator<Item = AtomId> {
+        self.hits.iter().filter_map(|hit| hit.proves)
     }
 
     /// Returns the test that the hit proves, and the rules to evaluate.
@@ -85,10 +87,10 @@ impl FieldIndex {
     }
 }
 
-/// Collects what rules look for, then builds the index of each field for each group of rules.
+/// Collects what rules look for, then builds the index of each field.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
-    fields: BTreeMap<(usize, Target), FieldBuilder>,
+    fields: BTreeMap<Target, FieldBuilder>,
     hits: Vec<HitBuilder>,
 }
 
@@ -112,12 +114,11 @@ impl IndexBuilder {
     /// Lets a trigger call for a rule.
     pub(in crate::detect) fn add(
         &mut self,
-        group: usize,
         trigger: &Trigger,
         atom: AtomId,
         rule: DetectionIndex,
     ) {
-        let field = self.fields.entry((group, trigger.target)).or_default();
+        let field = self.fields.entry(trigger.target).or_default();
         let hits = &mut self.hits;
         let mut enter = |slot: &mut HitId| {
             if *slot == UNSET {
@@ -149,7 +150,7 @@ impl IndexBuilder {
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (Vec<GroupIndex>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<(Target, FieldIndex)>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
         let mut rules = Vec::new();

@@ -13,4 +13,4 @@ mod trigger;
 
 pub(super) use field::{FieldIndex, Hits, IndexBuilder};
 pub(super) use grams::gram_hash;
-pub(super) use trigger::Triggers;
+pub(super) use trigger::{Trigger, Triggers};

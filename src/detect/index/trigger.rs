@@ -41,6 +41,15 @@ pub(in crate::detect) struct Triggers {
 /// Odds of a trigger that says no more than that a field is there.
 const ODDS_PRESENT: f64 = 0.5;
 
+impl Trigger {
+    /// Returns what to look for where a test may hold; nothing for one that may hold where its
+    /// field is absent.
+    pub(in crate::detect) fn of(atom: &Atom) -> Option<Self> {
+        let (key, proves, odds) = key_of(&atom.test)?;
+        Some(Self { target: atom.target, key, proves, odds })
+    }
+}
+
 impl Triggers {
     /// Works out the trigger of each test. `conditions` are those of all rules, to count how many
     /// name a test.
@@ -57,15 +66,16 @@ impl Triggers {
             .iter()
             .zip(uses)
             .map(|(atom, uses)| {
-                let (key, proves, odds) = key_of(&atom.test)?;
-                let odds = rarity::with_uses(odds, uses) + cost_of(atom.target, fields);
-                Some(Trigger { target: atom.target, key, proves, odds })
+                let trigger = Trigger::of(atom)?;
+                let odds =
+                    rarity::with_uses(trigger.odds, uses) + cost_of(atom.target, fields);
+                Some(Trigger { odds, ..trigger })
             })
             .collect();
         Self { by_atom }
     }
 
-    pub(in crate::detect) fn of(&self, atom: AtomId) -> Option<&Trigger> {
+    fn of(&self, atom: AtomId) -> Option<&Trigger> {
         self.by_atom.get(atom.0 as usize)?.as_ref()
     }
 
