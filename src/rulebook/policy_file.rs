@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::diagnostic::{Findings, SourceText};
+use super::diagnostic::{Findings, SourceText, Span};
 use super::model::Level;
 use super::policy::{Credential, PlanFigures, Policy, ResponseRule};
 use super::schema::Reader;
@@ -25,20 +25,25 @@ const KEYS: [&str; 11] = [
 /// The most that a risk, a multiplier's effect or a threshold may be.
 const MAX_RISK: f64 = 1000.0;
 
-/// Reads the file; findings tell what was wrong.
-pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy {
+/// Groups of names of rules, each with its place.
+pub(super) type Evidence = Vec<Vec<(Arc<str>, Span)>>;
+
+/// Reads the file and returns the policy with the groups of `same-evidence` as they are written;
+/// findings tell what was wrong.
+pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> (Policy, Evidence) {
     let mut policy = Policy::default();
+    let mut evidence = Evidence::new();
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
         Err(error) => {
             findings.push(*error);
-            return policy;
+            return (policy, evidence);
         }
     };
-    let Some(node) = nodes.first() else { return policy };
+    let Some(node) = nodes.first() else { return (policy, evidence) };
     let mut reader = Reader { source, findings };
     if !reader.known_keys(node, &KEYS, "the policy") {
-        return policy;
+        return (policy, evidence);
     }
     let times: [(&str, &mut i64); 4] = [
         ("half-life", &mut policy.half_life_millis),
@@ -63,12 +68,15 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
             entry.value.elements().iter().filter_map(|node| response(&mut reader, node)).collect();
     }
     if let Some(entry) = node.get("same-evidence") {
-        policy.same_evidence = entry
+        let mut named = |rule: &Node| reader.scalar(rule).map(|word| (word, rule.span));
+        evidence = entry
             .value
             .elements()
             .iter()
-            .map(|group| group.elements().iter().filter_map(|rule| reader.scalar(rule)).collect())
+            .map(|group| group.elements().iter().filter_map(&mut named).collect())
             .collect();
+        let names = evidence.iter().map(|group| group.iter().map(|(rule, _)| Arc::clone(rule)));
+        policy.same_evidence = names.map(Iterator::collect).collect();
     }
     noisy_rules(&mut reader, node, &mut policy);
     if let Some(entry) = node.get("plans")
@@ -83,7 +91,7 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
             .collect();
         policy.plans.sort_by(|a, b| a.0.cmp(&b.0));
     }
-    policy
+    (policy, evidence)
 }
 
 fn set<T>(slot: &mut T, value: Option<T>) {
