@@ -17,6 +17,8 @@ mod rules;
 mod shard;
 mod step;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use account::{Account, UnreadableAccount};
 pub use breaker::Throttling;

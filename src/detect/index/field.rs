@@ -112,12 +112,7 @@ struct HitBuilder {
 
 impl IndexBuilder {
     /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(
-        &mut self,
-        trigger: &Trigger,
-        atom: AtomId,
-        rule: DetectionIndex,
-    ) {
+    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
         let field = self.fields.entry(trigger.target).or_default();
         let hits = &mut self.hits;
         let mut enter = |slot: &mut HitId| {

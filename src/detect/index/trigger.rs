@@ -67,8 +67,7 @@ impl Triggers {
             .zip(uses)
             .map(|(atom, uses)| {
                 let trigger = Trigger::of(atom)?;
-                let odds =
-                    rarity::with_uses(trigger.odds, uses) + cost_of(atom.target, fields);
+                let odds = rarity::with_uses(trigger.odds, uses) + cost_of(atom.target, fields);
                 Some(Trigger { odds, ..trigger })
             })
             .collect();
