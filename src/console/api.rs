@@ -5,6 +5,7 @@
 //! | `GET /v1/incidents?state&account&since&limit` | incidents, the latest opened first |
 //! | `GET /v1/incidents/{id}` | one incident, explained |
 //! | `POST /v1/incidents/{id}/close` | closes it |
+//! | `GET /v1/rules/{rule}/staging` | what an experimental rule has matched |
 //! | `GET /v1/outbox?state&kind&account&incident&limit` | deliveries, the latest planned first |
 //! | `GET /v1/outbox/{id}` | one delivery |
 //! | `POST /v1/outbox/{id}/{approve,deny,retry,discard,undo}` | decides about it |
@@ -25,12 +26,13 @@ use super::problem::Problem;
 use super::socket::Desk;
 use super::views::{
     CloseRequest, ClosingView, DeliveryList, DeliveryView, IncidentList, IncidentView,
-    ReasonRequest,
+    ReasonRequest, StagingView,
 };
 use super::{explain, find};
 use crate::clock::WallTime;
 use crate::event::{AccountId, EventTime, TimeSpan};
 use crate::incident::{Incident, Verdict};
+use crate::rulebook::Status;
 use crate::store::{
     Audit, HoldReason, IncidentFilter, OutboxEntry, OutboxFilter, OutboxStatus, Store, StoreError,
 };
@@ -57,6 +59,7 @@ pub(super) fn router(desk: Desk, own_user_id: u32) -> Router {
         .route("/v1/incidents", get(incidents))
         .route("/v1/incidents/{id}", get(incident))
         .route("/v1/incidents/{id}/close", post(close))
+        .route("/v1/rules/{rule}/staging", get(staging))
         .route("/v1/outbox", get(outbox))
         .route("/v1/outbox/{id}", get(delivery))
         .route("/v1/outbox/{id}/{decision}", post(decision))
@@ -122,6 +125,30 @@ async fn incident(
         Ok(Json(view))
     })
     .await
+}
+
+async fn staging(
+    State(desk): State<Shared>,
+    Path(rule): Path<String>,
+) -> Result<Json<StagingView>, Problem> {
+    let rulebook = (desk.rulebook)();
+    let detections = rulebook.detections.iter().map(|rule| &rule.meta);
+    let metas = || detections.clone().chain(rulebook.correlations.iter().map(|rule| &rule.meta));
+    let Some(meta) = metas().find(|meta| *meta.key == *rule) else {
+        let near = crate::rulebook::nearest(&rule, metas().map(|meta| &*meta.key));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let message = format!("satpam runs without a rule of this name{near}");
+        return Err(Problem::not_found(message));
+    };
+    if meta.status != Status::Experimental {
+        let status = meta.status.as_str();
+        let message = format!(
+            "satpam runs with the status {status} of this rule: only experimental ones are watched"
+        );
+        return Err(Problem::invalid(message));
+    }
+    let read = Arc::clone(&desk.staged);
+    blocking(&desk, move |store| Ok(Json(read(store, &rule)?))).await
 }
 
 /// Finds what was done to an incident and to its deliveries, the latest first.

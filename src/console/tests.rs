@@ -165,6 +165,9 @@ impl World {
             closings: Arc::clone(&closings),
             clock: Arc::new(Noon),
             rulebook: rules(folder.path()),
+            staged: Arc::new(|_, rule| {
+                Ok(super::StagingView { rule: rule.to_owned(), ..super::StagingView::default() })
+            }),
             metrics: super::Metrics::new(&registry).unwrap(),
         };
         let socket = folder.path().join("control.sock");

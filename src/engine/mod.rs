@@ -14,11 +14,13 @@ mod outcome;
 mod profile;
 mod recent;
 mod rules;
+mod shadow;
 mod shard;
 mod step;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use account::{Account, UnreadableAccount};
 pub use breaker::Throttling;
@@ -27,5 +29,6 @@ pub use merge::{Incoming, Merge};
 pub use metrics::Metrics;
 pub use outcome::{EventOutcome, Outcome};
 pub use rules::Rules;
+pub use shadow::{Sample, Staged, Staging};
 pub use shard::{AccountSource, NoAccounts, Shard};
 pub use step::{Observed, Settings, Workspace, step};

@@ -104,6 +104,7 @@ impl Shard {
         self.state.rules_revision = Arc::clone(&rules.rulebook.revision);
         let keys: BTreeSet<&str> = rules.all().map(|rule| &*rules.meta(rule).key).collect();
         self.tally.breaker.retain(|rule| keys.contains(rule));
+        self.tally.shadow.adopt(rules);
         // Each account by itself, so their order does not matter.
         let windows = &self.state.windows;
         self.accounts.values_mut().for_each(|Slot { account, .. }| {

@@ -16,12 +16,13 @@ use super::merge::Incoming;
 use super::outcome::{EventOutcome, Outcome};
 use super::profile;
 use super::rules::Rules;
+use super::shadow::Sample;
 use super::shard::Shard;
 use crate::baseline::{LocalOffset, Normal, Seen, Sighting, TemplateHappening, TemplateSighting};
 use crate::detect::content::{Content, Derived};
 use crate::detect::correlate::{CorrelationInput, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
-use crate::event::{AccountId, Event, EventTime, TimeSpan, Value};
+use crate::event::{AccountId, Event, EventId, EventTime, TimeSpan, Value};
 use crate::incident::{Changes, Ledger, Match, Occasion, Posture, Tenant};
 use crate::rulebook::{DetectionIndex, PlanFigures, Policy, RuleIndex, Status};
 use crate::store::StoreError;
@@ -235,6 +236,7 @@ impl<'a> Run<'a> {
         };
         let changes = self.record(account, event, &reported, posture, new_hosts);
         let matches: Vec<RuleIndex> = found.rules().collect();
+        self.watch(&matches, event.account(), event.id(), event.time(), &account.ledger);
         observe(&Observed {
             account: event.account(),
             time: event.time(),
@@ -249,6 +251,28 @@ impl<'a> Run<'a> {
         });
         self.take_over(event.account(), changes);
         self.workspace.found = found;
+    }
+
+    /// Counts what experimental rules match, for their promotion.
+    fn watch(
+        &mut self,
+        matches: &[RuleIndex],
+        account: &AccountId,
+        event: &EventId,
+        time: EventTime,
+        ledger: &Ledger,
+    ) {
+        if self.is_tallied {
+            return;
+        }
+        let shadow = &mut self.shard.tally.shadow;
+        shadow.judged(time);
+        for rule in matches.iter().map(|rule| self.rules.meta(*rule)) {
+            if rule.status == Status::Experimental {
+                let sample = Sample { account: account.clone(), event: event.clone(), time };
+                shadow.note(&rule.key, sample, ledger.incident().is_some());
+            }
+        }
     }
 
     /// Finds the account's time zone and plan.
@@ -476,6 +500,9 @@ impl<'a> Run<'a> {
         let rule = RuleIndex::Correlation(fired.correlation);
         *self.outcome.matches.entry(rule).or_default() += 1;
         let changes = self.record_absence(account, id, fired);
+        if let Some(event) = fired.events.first() {
+            self.watch(&[rule], id, event, fired.time, &account.ledger);
+        }
         observe(&Observed {
             account: id,
             time: fired.time,

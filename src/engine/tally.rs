@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::applied::Applied;
 use super::breaker::Breaker;
+use super::shadow::Shadow;
 
 /// Stored with every commit, not only at checkpoints: an urgent commit makes accounts durable that
 /// are ahead of the shard's resume offsets, and what their matches counted for here must not be
@@ -13,6 +14,8 @@ pub(super) struct Tally {
     /// The records that are counted.
     pub(super) applied: Applied,
     pub(super) breaker: Breaker,
+    /// Experimental rules, which are only watched.
+    pub(super) shadow: Shadow,
 }
 
 #[cfg(test)]
@@ -46,6 +49,13 @@ level: low
 logsource: {product: omnichannel, category: message}
 detection: {one: {message.text|contains: aneh}, condition: one}
 satpam: {risk: 20}
+---
+title: Watched sign
+name: watched
+status: experimental
+level: high
+logsource: {product: omnichannel, category: message}
+detection: {one: {message.text: [jahat, aneh]}, condition: one}
 ";
     const RECORDS: i64 = 90;
     const TOPIC: TopicIndex = TopicIndex(0);
@@ -148,6 +158,8 @@ satpam: {risk: 20}
         let undisturbed = SharedDisk::default();
         let (mut shard, told) = play(&undisturbed, &rules, RECORDS);
         undisturbed.checkpoint(&mut shard, RECORDS);
+        let watched = shard.tally.shadow.clone();
+        assert_eq!(watched.matches("watched"), Some(RECORDS.unsigned_abs()));
         let expected: Vec<(String, bool)> =
             [("weak", true), ("strong", true), ("strong", false), ("weak", false)]
                 .map(|(rule, throttled)| (rule.to_owned(), throttled))
