@@ -129,7 +129,7 @@ fn pattern() -> impl Strategy<Value = TextPattern> {
     })
 }
 
-const PATTERNS: [&str; 15] = [
+const PATTERNS: [&str; 24] = [
     "abc",
     "^a",
     "b$",
@@ -145,6 +145,15 @@ const PATTERNS: [&str; 15] = [
     "(abc)?d",
     "ab(c|d)+x",
     "",
+    r"\b(a|ab|5)\b",
+    r"\b(abc|x)",
+    r"(?-u:\b)s|d\b",
+    r"a?bc?d",
+    r"\ba.*\bd",
+    r"^.{0,2}(cd|ab\b)?e|s+",
+    r"k|s\b",
+    r"\bσ|ς\b",
+    r"(\ba)+\B.",
 ];
 
 fn regex() -> impl Strategy<Value = Regex> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
 use super::derived::{DerivedField, DerivedGroup, DerivedSource};
-use super::index::{FieldIndex, Hits, IndexBuilder, Triggers};
+use super::index::{FieldIndex, Hits, IndexBuilder, Trigger, Triggers, each_atom};
 use super::paths::PathTrie;
 use super::pattern;
 use super::program::{Program, StepId};
@@ -17,7 +17,8 @@ use super::values::{
 use super::{FieldSource, FieldValue};
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
-    AtomId, Detection, DetectionIndex, Exception, FieldId, Rulebook, Status, Target, TextPart,
+    AtomId, Detection, DetectionIndex, Exception, FieldId, LogSource, Rulebook, Status, Target,
+    TextPart,
 };
 
 /// One event and what is known with it.
@@ -68,6 +69,8 @@ pub struct Detector {
     derived: Box<[Option<DerivedField>]>,
     indexes: Box<[FieldIndex]>,
     hits: Hits,
+    /// Of each test what must have been found before it can hold; 0 where nothing is looked for.
+    gates: Box<[u8]>,
     groups: Box<[SourceGroup]>,
     unindexed: Vec<DetectionIndex>,
 }
@@ -108,6 +111,7 @@ impl Detector {
             indexes: Box::default(),
             derived,
             hits: Hits::default(),
+            gates: Box::default(),
             groups: Box::default(),
             unindexed: Vec::new(),
             rulebook,
@@ -149,6 +153,7 @@ impl Detector {
                 }
             }
         }
+        self.gates = self.watch(&triggers, &group_of, &mut builder);
         let (indexes, hits) = builder.finish();
         for (number, ((group, target), _)) in indexes.iter().enumerate() {
             groups[*group].indexes.push((*target, IndexNumber(number)));
@@ -156,6 +161,35 @@ impl Detector {
         self.indexes = indexes.into_iter().map(|(_, index)| index).collect();
         self.hits = hits;
         self.groups = groups.into_boxed_slice();
+    }
+
+    /// Lets the literals of all regular expressions be looked for in the fields that are searched
+    /// anyway: an expression runs only where its literals are. Returns the gate of each test.
+    fn watch(
+        &self,
+        triggers: &Triggers,
+        group_of: &BTreeMap<&LogSource, usize>,
+        builder: &mut IndexBuilder,
+    ) -> Box<[u8]> {
+        let mut gates: Vec<u8> = (0..)
+            .map(AtomId)
+            .take(self.atoms.len())
+            .map(|atom| triggers.of(atom).map_or(0, Trigger::gate))
+            .collect();
+        for detection in self.rulebook.detections.iter().filter(|one| is_evaluated(one)) {
+            let group = group_of[&detection.logsource];
+            let exceptions = detection.exceptions.iter().map(|exception| &exception.condition);
+            for condition in std::iter::once(&detection.condition).chain(exceptions) {
+                each_atom(condition, &mut |atom| {
+                    let is_regex = matches!(self.test(atom), CompiledTest::Regex(_));
+                    let trigger = triggers.of(atom);
+                    if !trigger.is_some_and(|one| builder.watch(group, one, atom, is_regex)) {
+                        gates[atom.0 as usize] = 0;
+                    }
+                });
+            }
+        }
+        gates.into_boxed_slice()
     }
 
     pub fn rulebook(&self) -> &Arc<Rulebook> {
@@ -274,11 +308,14 @@ impl Detector {
         if !memo.is_first_hit(hit) {
             return;
         }
-        let (proves, rules) = self.hits.of(hit);
-        if let Some(atom) = proves {
+        let called = self.hits.of(hit);
+        if let Some(atom) = called.proves {
             memo.set_atom(atom, true);
         }
-        for rule in rules {
+        for gate in called.gates {
+            memo.open(*gate);
+        }
+        for rule in called.rules {
             memo.add_candidate(*rule);
         }
     }
@@ -336,6 +373,9 @@ impl Evaluation<'_, '_> {
     fn atom(&mut self, atom: AtomId) -> bool {
         if let Some(known) = self.memo.atom(atom) {
             return known;
+        }
+        if !self.memo.is_open(atom, self.detector.gates[atom.0 as usize]) {
+            return false;
         }
         let holds = self.test(&self.detector.atoms[atom.0 as usize]);
         self.memo.set_atom(atom, holds);
