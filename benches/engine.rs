@@ -51,7 +51,7 @@ fn records(count: usize) -> Vec<Incoming> {
 }
 
 fn shard(rules: &Rules) -> Shard {
-    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
     shard.adopt(rules);
     shard
 }

@@ -38,6 +38,12 @@ impl DistinctSample {
         true
     }
 
+    /// Returns about how many values were entered: exact up to 256, then within 13 % (twice the standard
+    /// error of a sample of 256).
+    pub fn estimate(&self) -> u64 {
+        (self.hashes.len() as u64) << self.level
+    }
+
     /// Returns how many values are kept.
     pub fn len(&self) -> usize {
         self.hashes.len()
@@ -92,6 +98,7 @@ mod tests {
             sample.insert(hash(value));
         }
         assert!((100..=ENTRIES_MAX).contains(&sample.len()), "{}", sample.len());
+        assert!(sample.estimate().abs_diff(1_000_000) < 130_000, "{}", sample.estimate());
         let before = sample.clone();
         let again = (0..1_000_000).filter(|value| sample.insert(hash(*value))).count();
         assert_eq!(again, 0, "what was seen is not first again");

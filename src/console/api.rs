@@ -5,6 +5,7 @@
 //! | `GET /v1/incidents?state&account&since&limit` | incidents, the latest opened first |
 //! | `GET /v1/incidents/{id}` | one incident, explained |
 //! | `POST /v1/incidents/{id}/close` | closes it |
+//! | `GET /v1/rules/{rule}/staging` | what an experimental rule has matched |
 //! | `GET /v1/outbox?state&kind&account&incident&limit` | deliveries, the latest planned first |
 //! | `GET /v1/outbox/{id}` | one delivery |
 //! | `POST /v1/outbox/{id}/{approve,deny,retry,discard,undo}` | decides about it |
@@ -25,12 +26,13 @@ use super::problem::Problem;
 use super::socket::Desk;
 use super::views::{
     CloseRequest, ClosingView, DeliveryList, DeliveryView, IncidentList, IncidentView,
-    ReasonRequest,
+    ReasonRequest, StagingView,
 };
 use super::{explain, find};
 use crate::clock::WallTime;
 use crate::event::{AccountId, EventTime, TimeSpan};
 use crate::incident::{Incident, Verdict};
+use crate::rulebook::Status;
 use crate::store::{
     Audit, HoldReason, IncidentFilter, OutboxEntry, OutboxFilter, OutboxStatus, Store, StoreError,
 };
@@ -57,6 +59,7 @@ pub(super) fn router(desk: Desk, own_user_id: u32) -> Router {
         .route("/v1/incidents", get(incidents))
         .route("/v1/incidents/{id}", get(incident))
         .route("/v1/incidents/{id}/close", post(close))
+        .route("/v1/rules/{rule}/staging", get(staging))
         .route("/v1/outbox", get(outbox))
         .route("/v1/outbox/{id}", get(delivery))
         .route("/v1/outbox/{id}/{decision}", post(decision))
@@ -124,6 +127,30 @@ async fn incident(
     .await
 }
 
+async fn staging(
+    State(desk): State<Shared>,
+    Path(rule): Path<String>,
+) -> Result<Json<StagingView>, Problem> {
+    let rulebook = (desk.rulebook)();
+    let detections = rulebook.detections.iter().map(|rule| &rule.meta);
+    let metas = || detections.clone().chain(rulebook.correlations.iter().map(|rule| &rule.meta));
+    let Some(meta) = metas().find(|meta| *meta.key == *rule) else {
+        let near = crate::rulebook::nearest(&rule, metas().map(|meta| &*meta.key));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let message = format!("satpam runs without a rule of this name{near}");
+        return Err(Problem::not_found(message));
+    };
+    if meta.status != Status::Experimental {
+        let status = meta.status.as_str();
+        let message = format!(
+            "satpam runs with the status {status} of this rule: only experimental ones are watched"
+        );
+        return Err(Problem::invalid(message));
+    }
+    let read = Arc::clone(&desk.staged);
+    blocking(&desk, move |store| Ok(Json(read(store, &rule)?))).await
+}
+
 /// Finds what was done to an incident and to its deliveries, the latest first.
 fn audit_of(
     audit: &Audit,
@@ -181,18 +208,18 @@ async fn outbox(
 ) -> Result<Json<DeliveryList>, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid(error.body_text()))?;
     let statuses = statuses(query.state.as_deref())?;
-    let wants_action = match query.kind.as_deref() {
+    let wants_response = match query.kind.as_deref() {
         None => None,
-        Some("action") => Some(true),
+        Some("response") => Some(true),
         Some("mail") => Some(false),
-        Some(_) => return Err(Problem::invalid("`kind` is action or mail")),
+        Some(_) => return Err(Problem::invalid("`kind` is response or mail")),
     };
     let account = account(query.account)?;
     let limit = limit(query.limit)?;
     blocking(&desk, move |store| {
         let incident = query.incident.map(|name| find::incident(store, &name)).transpose()?;
         let filter = OutboxFilter { statuses, account, incident: incident.map(|one| one.id) };
-        let (found, truncated) = matching(store, &filter, wants_action, limit)?;
+        let (found, truncated) = matching(store, &filter, wants_response, limit)?;
         let deliveries = found.iter().map(explain::delivery).collect();
         Ok(Json(DeliveryList { deliveries, truncated }))
     })
@@ -204,7 +231,7 @@ async fn outbox(
 fn matching(
     store: &Store,
     filter: &OutboxFilter,
-    wants_action: Option<bool>,
+    wants_response: Option<bool>,
     limit: usize,
 ) -> Result<(Vec<OutboxEntry>, bool), StoreError> {
     let mut asked = limit + 1;
@@ -212,7 +239,7 @@ fn matching(
         let mut found = store.outbox().list(filter, asked)?;
         let is_all = found.len() < asked;
         found.retain(|entry| {
-            wants_action.is_none_or(|wanted| wanted == explain::is_action(entry.planned.kind))
+            wants_response.is_none_or(|wanted| wanted == explain::is_response(entry))
         });
         if is_all || found.len() > limit || asked >= LIMIT_MAX * 16 {
             let truncated = found.len() > limit || !is_all;

@@ -9,12 +9,10 @@ use super::views::{
 };
 use crate::clock::WallTime;
 use crate::event::EventTime;
-use crate::incident::{
-    Actor, ApprovalReason, Contribution, DeliveryKind, Incident, IncidentState, Stage, worths,
-};
+use crate::incident::{Actor, Contribution, DeliveryKind, Incident, IncidentState, Stage, worths};
 use crate::respond::render::mask::{clean, ip, mask_digits, mask_email, quote, word};
 use crate::rulebook::{Credential, Policy, Rulebook};
-use crate::store::{AuditEntry, HoldReason, OutboxEntry, OutboxStatus};
+use crate::store::{AuditEntry, OutboxEntry, OutboxStatus};
 
 /// How long a proposed exception lasts.
 const EXCEPTION_MILLIS: i64 = 180 * 86_400_000;
@@ -167,24 +165,10 @@ pub(super) fn state_word(status: OutboxStatus) -> &'static str {
     }
 }
 
-fn hold_text(reason: HoldReason) -> &'static str {
-    match reason {
-        HoldReason::Mode => "its mode is `approve`",
-        HoldReason::Approval(ApprovalReason::Protected) => "the account is protected",
-        HoldReason::Approval(ApprovalReason::TooFewRules) => {
-            "neither two stable rules nor a critical one stand behind it"
-        }
-        HoldReason::Approval(ApprovalReason::Cooldown) => {
-            "the last action of this kind on this account is too recent"
-        }
-        HoldReason::Budget => "the budget of actions without a person is spent",
-    }
-}
-
 pub(super) fn delivery(entry: &OutboxEntry) -> DeliveryView {
     let planned = &entry.planned;
     let held_because = match entry.status {
-        OutboxStatus::Held(reason) => Some(hold_text(reason).to_owned()),
+        OutboxStatus::Held(reason) => Some(reason.text().to_owned()),
         OutboxStatus::Due
         | OutboxStatus::Done
         | OutboxStatus::Recorded
@@ -221,11 +205,16 @@ pub(super) fn delivery(entry: &OutboxEntry) -> DeliveryView {
     }
 }
 
-pub(super) fn is_action(kind: DeliveryKind) -> bool {
+fn is_action(kind: DeliveryKind) -> bool {
     match kind {
         DeliveryKind::Action(_) => true,
         DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_) => false,
     }
+}
+
+/// Returns whether people decide about it: every action, and a mail that waits for them.
+pub(super) fn is_response(entry: &OutboxEntry) -> bool {
+    is_action(entry.planned.kind) || matches!(entry.status, OutboxStatus::Held(_))
 }
 
 pub(super) fn audit(entry: &AuditEntry) -> AuditView {

@@ -25,9 +25,9 @@ pub use client::{CallError, Client};
 pub use closings::{CloseAnswer, CloseError, CloseOrder, Closings, Taken};
 pub use metrics::Metrics;
 pub use settings::Settings;
-pub use socket::{Console, Desk, SocketError};
+pub use socket::{Console, Desk, SocketError, StagingReader};
 pub use views::{
-    ActorView, AuditView, CloseRequest, ClosedView, ClosingView, ContributionView, DecisionView,
-    DeliveryList, DeliveryView, EvidenceView, ImpactView, IncidentList, IncidentSummary,
-    IncidentView, ReasonRequest, ThresholdView, UserView,
+    ActorView, AuditView, CloseRequest, ClosedView, ClosingView, ContributionView, DayView,
+    DecisionView, DeliveryList, DeliveryView, EvidenceView, ImpactView, IncidentList,
+    IncidentSummary, IncidentView, ReasonRequest, SampleView, StagingView, ThresholdView, UserView,
 };

@@ -15,10 +15,11 @@ use super::api;
 use super::closings::Closings;
 use super::metrics::Metrics;
 use super::person::Peer;
+use super::views::StagingView;
 use crate::clock::Clock;
 use crate::respond::Operator;
 use crate::rulebook::Rulebook;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::BoundedListener;
 
 const CONNECTIONS_MAX: usize = 32;
@@ -37,8 +38,13 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Returns the rules in use at present.
     pub rulebook: Arc<dyn Fn() -> Arc<Rulebook> + Send + Sync>,
+    /// Returns what an experimental rule has matched.
+    pub staged: StagingReader,
     pub metrics: Metrics,
 }
+
+/// Reads what is stored of an experimental rule.
+pub type StagingReader = Arc<dyn Fn(&Store, &str) -> Result<StagingView, StoreError> + Send + Sync>;
 
 impl std::fmt::Debug for Desk {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

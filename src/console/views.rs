@@ -222,3 +222,45 @@ pub struct ClosingView {
     /// For a false positive: a filter to begin an exception with.
     pub exception: Option<String>,
 }
+
+/// What an experimental rule has matched since it was staged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StagingView {
+    pub rule: String,
+    /// The first event that was judged with it; nothing when none was yet.
+    pub staged: Option<String>,
+    /// The latest event that was judged with it.
+    pub judged_until: Option<String>,
+    /// Days from the first to the latest, by the time of the events.
+    pub staged_days: f64,
+    pub matches: u64,
+    /// Of those, the ones that came while an incident of the account was open.
+    pub matches_during_incidents: u64,
+    /// Accounts it matched at: exact up to 256 in each shard, an estimate beyond.
+    pub accounts: u64,
+    pub accounts_with_incidents: u64,
+    /// All accounts that are known.
+    pub accounts_known: u64,
+    pub first_match: Option<String>,
+    pub last_match: Option<String>,
+    /// The latest days (UTC) with a match, the latest first.
+    pub days: Vec<DayView>,
+    /// Matches, the latest first, each of another account.
+    pub samples: Vec<SampleView>,
+}
+
+/// The matches of one day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayView {
+    /// `2027-01-31`
+    pub day: String,
+    pub matches: u64,
+}
+
+/// One match of a rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleView {
+    pub time: String,
+    pub account: String,
+    pub event: String,
+}

@@ -69,7 +69,10 @@ mod tests {
     const TOPIC: TopicIndex = TopicIndex(2);
 
     fn lane(stored: &[(TopicIndex, Offset)]) -> Lane {
-        Lane::new(Shard::new(SHARD, Box::new(NoAccounts), None), &stored.iter().copied().collect())
+        Lane::new(
+            Shard::new(SHARD, Box::new(NoAccounts), None, None),
+            &stored.iter().copied().collect(),
+        )
     }
 
     fn backlog(started_at: StartedAt, resume: i64, end: i64) -> BTreeMap<TopicIndex, Backlog> {

@@ -6,6 +6,7 @@ mod lane;
 mod metrics;
 mod patience;
 mod reload;
+mod staging;
 mod upkeep;
 mod worker;
 
@@ -30,6 +31,7 @@ use crate::telemetry::{Admin, AdminError, Condition, Liveness, Readiness, Teleme
 pub use metrics::Metrics;
 use patience::Patience;
 use reload::Reloader;
+pub use staging::staged;
 use upkeep::Upkeep;
 use worker::{Shared, Worker};
 
@@ -233,6 +235,7 @@ fn serve_console(
         closings: Arc::clone(closings),
         clock: Arc::clone(&around.clock),
         rulebook: Arc::new(move || Arc::clone(rules.load().rulebook())),
+        staged: Arc::new(staged),
         metrics: console::Metrics::new(around.registry())?,
     };
     let console = Console::bind(&config.console.socket(&config.store.path), desk)?;

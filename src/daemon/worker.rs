@@ -15,7 +15,7 @@ use super::metrics::{Metrics, Part};
 use super::patience::{Patience, PatientAccounts};
 use crate::clock::Clock;
 use crate::console::{CloseAnswer, Closings};
-use crate::engine::{self, Incoming, Outcome, Rules, Shard, Workspace};
+use crate::engine::{self, Incoming, Outcome, Rules, Shard, Throttling, Workspace};
 use crate::event::decode::{self, Limits, WireShape};
 use crate::event::{Category, EventTime, Offset, RawRecord, ShardId, TopicIndex};
 use crate::ingest::{Backlog, DeadLetters, Kept, Refusal, ShardWorker, WorkerFailure};
@@ -195,7 +195,9 @@ impl Worker {
         }
         self.checkpoint_all()?;
         for lane in self.lanes.values_mut() {
+            self.shared.metrics.show_throttled(lane.shard.throttled_rules(), -1);
             lane.shard.adopt(&rules);
+            self.shared.metrics.show_throttled(lane.shard.throttled_rules(), 1);
         }
         self.rules = rules;
         // The shards' state says from here on by which rules it came about.
@@ -207,10 +209,12 @@ impl Worker {
         let patience = &self.shared.patience;
         let stored = patience.wait(&self.pulse, || store.resume_offsets()).map_err(failure)?;
         let state = patience.wait(&self.pulse, || store.shard_state()).map_err(failure)?;
+        let tally = patience.wait(&self.pulse, || store.shard_tally()).map_err(failure)?;
         let pulse = self.pulse.clone();
         let accounts = PatientAccounts { store, patience: patience.clone(), pulse };
-        let mut shard = Shard::new(id, Box::new(accounts), state.as_deref());
+        let mut shard = Shard::new(id, Box::new(accounts), state.as_deref(), tally.as_deref());
         shard.adopt(&self.rules);
+        self.shared.metrics.show_throttled(shard.throttled_rules(), 1);
         Ok(Lane::new(shard, &stored))
     }
 }
@@ -269,7 +273,9 @@ impl ShardWorker for Worker {
         if kept == Kept::Drain {
             self.checkpoint(id)?;
         }
-        self.lanes.remove(&id);
+        if let Some(lane) = self.lanes.remove(&id) {
+            self.shared.metrics.show_throttled(lane.shard.throttled_rules(), -1);
+        }
         Ok(())
     }
 
@@ -301,13 +307,14 @@ fn save_effects(
         audit,
         ..Batch::default()
     };
-    if rules.has_shard_state() {
+    if rules.has_shard_state() || !outcome.throttlings.is_empty() {
         shared.dead_letters.flush(DEAD_LETTER_FLUSH).map_err(failure)?;
         lane.shard.add_checkpoint(lane.merge.resume_offsets(), &mut batch);
     } else {
         lane.shard.add_accounts(&outcome.accounts, &mut batch);
     }
     commit(shared, rules, lane, &batch, pulse)?;
+    log_throttlings(lane.shard.id(), &outcome.throttlings);
     for incident in &batch.incidents {
         tracing::warn!(
             incident = %incident.id,
@@ -320,6 +327,16 @@ fn save_effects(
     }
     shared.planned.notify_one();
     Ok(())
+}
+
+fn log_throttlings(shard: ShardId, throttlings: &[Throttling]) {
+    for Throttling { rule, is_throttled, accounts, usual } in throttlings {
+        if *is_throttled {
+            tracing::warn!(%rule, %shard, accounts, usual, "a rule hits too many accounts and is throttled");
+        } else {
+            tracing::info!(%rule, %shard, accounts, "a rule is no longer throttled");
+        }
+    }
 }
 
 /// Makes a batch durable, however long the disk refuses. Incidents that someone else has changed

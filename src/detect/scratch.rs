@@ -49,10 +49,10 @@ pub(super) struct Memo {
 const EPOCH_MAX: u32 = u32::MAX / 2;
 
 impl Memo {
-    pub(super) fn fit(&mut self, atoms: usize, hits: usize, rules: usize) {
+    pub(super) fn fit(&mut self, atoms: usize, rules: usize) {
         *self = Self {
             atoms: vec![0; atoms],
-            hits: vec![0; hits],
+            hits: Vec::new(),
             rules: vec![0; rules],
             gates: vec![(0, 0); atoms],
             epoch: 0,
@@ -60,12 +60,16 @@ impl Memo {
         };
     }
 
-    pub(super) fn begin(&mut self) {
+    /// Forgets the last event; the next one can have so many hits.
+    pub(super) fn begin(&mut self, hits: usize) {
         self.candidates.clear();
         self.epoch += 1;
         if self.epoch == EPOCH_MAX {
-            self.fit(self.atoms.len(), self.hits.len(), self.rules.len());
+            self.fit(self.atoms.len(), self.rules.len());
             self.epoch = 1;
+        }
+        if self.hits.len() < hits {
+            self.hits.resize(hits, 0);
         }
     }
 

@@ -1,13 +1,13 @@
 //! Everything that is kept of one account, and its stored form.
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
+use super::applied::Applied;
 use super::profile::Profile;
 use super::recent::RecentIds;
 use crate::baseline::Normal;
 use crate::detect::correlate::AccountWindows;
-use crate::event::{EventTime, Offset, Position};
+use crate::event::EventTime;
 use crate::incident::Ledger;
 
 /// One account's state. Stored as `postcard` behind the version and checksum of the store.
@@ -16,9 +16,7 @@ use crate::incident::Ledger;
 /// changed layout is a new version of the store's account record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
-    /// For each input topic (by its index) one more than the offset of the last record applied
-    /// here: a replay of what was applied changes nothing.
-    applied: SmallVec<[i64; 4]>,
+    pub(super) applied: Applied,
     pub(super) first_seen: EventTime,
     /// The latest event time.
     pub(super) last_seen: EventTime,
@@ -38,7 +36,7 @@ impl Account {
     /// Starts an account at its first event.
     pub(super) fn new(first: EventTime, normal: Normal) -> Self {
         Self {
-            applied: SmallVec::new(),
+            applied: Applied::default(),
             first_seen: first,
             last_seen: first,
             profile: Profile::default(),
@@ -47,23 +45,6 @@ impl Account {
             windows: AccountWindows::default(),
             ledger: Ledger::default(),
         }
-    }
-
-    /// Returns whether the record was applied before.
-    pub(super) fn has_applied(&self, position: Position) -> bool {
-        self.applied
-            .get(usize::from(position.topic.0))
-            .is_some_and(|next| position.offset < Offset(*next))
-    }
-
-    /// Notes that the record is applied. Never for one that was applied before: that would take back
-    /// those behind it.
-    pub(super) fn set_applied(&mut self, position: Position) {
-        let topic = usize::from(position.topic.0);
-        if self.applied.len() <= topic {
-            self.applied.resize(topic + 1, 0);
-        }
-        self.applied[topic] = position.offset.0 + 1;
     }
 
     /// Returns the stored form.
@@ -86,7 +67,9 @@ mod tests {
     use crate::engine::{
         EventOutcome, Incoming, NoAccounts, Rules, Settings, Shard, Workspace, step,
     };
-    use crate::event::{AccountId, Document, Event, EventId, EventType, ShardId, TopicIndex};
+    use crate::event::{
+        AccountId, Document, Event, EventId, EventType, Offset, Position, ShardId, TopicIndex,
+    };
     use crate::rulebook::{Sources, compile};
 
     /// More than the recent ids that an account keeps: those hid the fault in small replays.
@@ -111,7 +94,7 @@ mod tests {
     fn every_record_of_a_long_replay_is_known_to_be_applied() {
         let (rulebook, _) = compile(&Sources::of_rules([])).unwrap();
         let rules = Rules::new(rulebook);
-        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
         for expected in [EventOutcome::Processed, EventOutcome::Replayed] {
             let records = (0..RECORDS).map(record).collect();
             let settings = Settings::default();

@@ -1,7 +1,10 @@
 //! What the engine counts.
 
+use std::sync::Arc;
+
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::breaker::Throttling;
 use super::outcome::{EventOutcome, Outcome};
 use super::rules::Rules;
 use crate::detect::correlate::{CorrelationCounts, Counters};
@@ -21,6 +24,8 @@ pub struct Metrics {
     late: IntCounterVec,
     alerts: IntCounterVec,
     skipped: IntCounterVec,
+    throttled_matches: IntCounterVec,
+    throttled: IntGaugeVec,
     reloads: IntCounterVec,
     reload_successful: IntGauge,
     reload_time: Gauge,
@@ -72,6 +77,18 @@ impl Metrics {
                 "Matches that a correlation could not count, and groups it let go, by reason.",
                 &["rule_id", "reason"],
             )?,
+            throttled_matches: counters(
+                "satpam_rule_throttled_matches_total",
+                "Matches of a rule while it hit too many accounts to be trusted.",
+                &["rule_id"],
+            )?,
+            throttled: IntGaugeVec::new(
+                Opts::new(
+                    "satpam_rule_throttled",
+                    "Shards in which a rule hits too many accounts to be trusted.",
+                ),
+                &["rule_id"],
+            )?,
             reloads: counters(
                 "satpam_rules_reloads_total",
                 "Attempts to load the rules, the first included, by how they ended.",
@@ -108,6 +125,7 @@ impl Metrics {
         registry.register(Box::new(metrics.reload_time.clone()))?;
         registry.register(Box::new(metrics.rules_loaded.clone()))?;
         registry.register(Box::new(metrics.rules_info.clone()))?;
+        registry.register(Box::new(metrics.throttled.clone()))?;
         metrics.zero();
         Ok(metrics)
     }
@@ -146,6 +164,8 @@ impl Metrics {
 
     fn show_rule(&self, meta: &RuleMeta) {
         self.matches.with_label_values(&[&*meta.key]);
+        self.throttled_matches.with_label_values(&[&*meta.key]);
+        self.throttled.with_label_values(&[&*meta.key]);
         self.alerts.with_label_values(&[&*meta.key, meta.level.as_str()]);
     }
 
@@ -176,12 +196,26 @@ impl Metrics {
             self.alerts.with_label_values(&labels).inc_by(*count);
         }
         self.count_skipped(&outcome.skipped, rules);
+        for (rule, count) in &outcome.throttled {
+            let matches = self.throttled_matches.with_label_values(&[&*rules.meta(*rule).key]);
+            matches.inc_by(*count);
+        }
+        for Throttling { rule, is_throttled, .. } in &outcome.throttlings {
+            self.show_throttled([rule], if *is_throttled { 1 } else { -1 });
+        }
         for (rule, count) in &outcome.matches {
             self.matches.with_label_values(&[&*rules.meta(*rule).key]).inc_by(*count);
         }
         self.incidents_opened.inc_by(outcome.opened.len() as u64);
         self.incidents_closed.inc_by(outcome.closed.len() as u64);
         self.planned.inc_by(outcome.planned.len() as u64);
+    }
+
+    /// Shows that rules are throttled in one shard more (1) or less (-1).
+    pub fn show_throttled<'r>(&self, rules: impl IntoIterator<Item = &'r Arc<str>>, change: i64) {
+        for rule in rules {
+            self.throttled.with_label_values(&[&**rule]).add(change);
+        }
     }
 
     fn count_skipped(&self, skipped: &Counters, rules: &Rules) {

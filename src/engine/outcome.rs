@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::breaker::Throttling;
 use crate::event::{AccountId, Category};
 use crate::incident::{Incident, IncidentId, Planned};
 use crate::rulebook::RuleIndex;
@@ -49,6 +50,10 @@ pub struct Outcome {
     pub accounts: Vec<AccountId>,
     pub opened: Vec<IncidentId>,
     pub closed: Vec<IncidentId>,
+    /// Rules that were throttled or let go: the whole shard must become durable with these effects.
+    pub throttlings: Vec<Throttling>,
+    /// Matches of rules that were throttled.
+    pub throttled: BTreeMap<RuleIndex, u64>,
     /// Matches that a correlation could not count, by reason.
     pub skipped: crate::detect::correlate::Counters,
 }
@@ -56,7 +61,7 @@ pub struct Outcome {
 impl Outcome {
     /// Returns whether something must be made durable at once.
     pub fn has_effects(&self) -> bool {
-        !self.incidents.is_empty() || !self.planned.is_empty()
+        !self.incidents.is_empty() || !self.planned.is_empty() || !self.throttlings.is_empty()
     }
 
     pub(super) fn count(&mut self, category: Category, outcome: EventOutcome) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use super::rules::Rules;
+use super::tally::Tally;
 use crate::detect::correlate::ShardWindows;
 use crate::event::{AccountId, EventTime, Offset, ShardId, TopicIndex};
 use crate::rulebook::Policy;
@@ -60,6 +61,7 @@ pub struct Shard {
     source: Box<dyn AccountSource>,
     accounts: HashMap<AccountId, Slot>,
     pub(super) state: ShardState,
+    pub(super) tally: Tally,
     touches: u64,
     /// Records (accounts, or the shard's own) that could not be read and begin anew.
     unreadable: u64,
@@ -72,13 +74,18 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Starts from the stored state of the shard; a missing one is empty, and so is one that cannot
-    /// be read, which is counted by [`Self::take_unreadable`].
-    pub fn new(id: ShardId, source: Box<dyn AccountSource>, state: Option<&[u8]>) -> Self {
-        let read = state.map(postcard::from_bytes);
-        let unreadable = u64::from(matches!(read, Some(Err(_))));
-        let state = read.and_then(Result::ok).unwrap_or_default();
-        Self { id, source, accounts: HashMap::new(), state, touches: 0, unreadable }
+    /// Starts from the stored state and tally of the shard; a missing one is empty, and so is one
+    /// that cannot be read, which is counted by [`Self::take_unreadable`].
+    pub fn new(
+        id: ShardId,
+        source: Box<dyn AccountSource>,
+        state: Option<&[u8]>,
+        tally: Option<&[u8]>,
+    ) -> Self {
+        let mut unreadable = 0;
+        let state = read_or_begin(state, &mut unreadable);
+        let tally = read_or_begin(tally, &mut unreadable);
+        Self { id, source, accounts: HashMap::new(), state, tally, touches: 0, unreadable }
     }
 
     pub fn id(&self) -> ShardId {
@@ -95,6 +102,9 @@ impl Shard {
     pub fn adopt(&mut self, rules: &Rules) {
         rules.correlator.reconcile(self.state.watermark, &mut self.state.windows);
         self.state.rules_revision = Arc::clone(&rules.rulebook.revision);
+        let keys: BTreeSet<&str> = rules.all().map(|rule| &*rules.meta(rule).key).collect();
+        self.tally.breaker.retain(|rule| keys.contains(rule));
+        self.tally.shadow.adopt(rules);
         // Each account by itself, so their order does not matter.
         let windows = &self.state.windows;
         self.accounts.values_mut().for_each(|Slot { account, .. }| {
@@ -152,13 +162,23 @@ impl Shard {
         self.state.closings.pop_first().map(|(_, account)| account)
     }
 
-    /// Adds the state of the named accounts to a batch.
+    /// Returns the keys of the rules that are throttled in this shard.
+    pub fn throttled_rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tally.breaker.throttled()
+    }
+
+    /// Adds the state of the named accounts, and the shard's tally, to a batch.
+    ///
+    /// # Panics
+    /// Never: the tally can be encoded.
     pub fn add_accounts(&self, accounts: &[AccountId], batch: &mut Batch) {
         for id in accounts {
             if let Some(slot) = self.accounts.get(id) {
                 batch.accounts.push((id.clone(), slot.account.encode()));
             }
         }
+        let tally = postcard::to_allocvec(&self.tally);
+        batch.shard_tally = Some(tally.expect("a tally has no part that cannot be encoded"));
     }
 
     /// Adds everything that changed since the last checkpoint, and where to resume.
@@ -193,5 +213,19 @@ impl Shard {
         let (_, bound, _) = touched.select_nth_unstable(excess - 1);
         let bound = *bound;
         self.accounts.retain(|_, slot| slot.touched > bound);
+    }
+}
+
+fn read_or_begin<T: Default + serde::de::DeserializeOwned>(
+    stored: Option<&[u8]>,
+    unreadable: &mut u64,
+) -> T {
+    match stored.map(postcard::from_bytes) {
+        Some(Ok(read)) => read,
+        Some(Err(_)) => {
+            *unreadable += 1;
+            T::default()
+        }
+        None => T::default(),
     }
 }

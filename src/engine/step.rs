@@ -16,14 +16,15 @@ use super::merge::Incoming;
 use super::outcome::{EventOutcome, Outcome};
 use super::profile;
 use super::rules::Rules;
+use super::shadow::Sample;
 use super::shard::Shard;
 use crate::baseline::{LocalOffset, Normal, Seen, Sighting, TemplateHappening, TemplateSighting};
 use crate::detect::content::{Content, Derived};
 use crate::detect::correlate::{CorrelationInput, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
-use crate::event::{AccountId, Event, EventTime, TimeSpan, Value};
+use crate::event::{AccountId, Event, EventId, EventTime, TimeSpan, Value};
 use crate::incident::{Changes, Ledger, Match, Occasion, Posture, Tenant};
-use crate::rulebook::{DetectionIndex, PlanFigures, Policy, RuleIndex};
+use crate::rulebook::{DetectionIndex, PlanFigures, Policy, RuleIndex, Status};
 use crate::store::StoreError;
 
 /// Settings of the engine.
@@ -135,7 +136,9 @@ pub fn step(
         let known = shard.take(&id, rules)?;
         let mut account = known
             .unwrap_or_else(|| Box::new(Account::new(first.time(), Normal::new(first.time()))));
-        let is_replay = account.has_applied(record.position);
+        let is_replay = account.applied.has(record.position);
+        // A record that the tally holds may still be new to its account.
+        let is_tallied = shard.tally.applied.has(record.position);
         for event in &record.events {
             let category = event.event_type().category();
             shard.state.watermark = shard.state.watermark.max(event.time());
@@ -146,16 +149,21 @@ pub fn step(
             };
             outcome.count(category, fate);
             if fate == EventOutcome::Processed {
-                let mut run = Run { shard, rules, settings, workspace, outcome: &mut outcome };
+                let outcome = &mut outcome;
+                let mut run = Run { shard, rules, settings, workspace, outcome, is_tallied };
                 run.event(&mut account, event, observe);
             }
         }
         if !is_replay {
-            account.set_applied(record.position);
+            account.applied.note(record.position);
         }
         shard.put_back(id, account, &rules.rulebook.policy);
-        let mut run = Run { shard, rules, settings, workspace, outcome: &mut outcome };
+        let outcome = &mut outcome;
+        let mut run = Run { shard, rules, settings, workspace, outcome, is_tallied };
         run.deadlines(observe)?;
+        if !is_tallied {
+            shard.tally.applied.note(record.position);
+        }
     }
     Ok(outcome)
 }
@@ -183,6 +191,8 @@ struct Run<'a> {
     settings: &'a Settings,
     workspace: &'a mut Workspace,
     outcome: &'a mut Outcome,
+    /// Whether the shard's tally holds the record already.
+    is_tallied: bool,
 }
 
 impl<'a> Run<'a> {
@@ -217,7 +227,7 @@ impl<'a> Run<'a> {
         let subject = subject(event, &derived);
         let mut found = std::mem::take(&mut self.workspace.found);
         self.judge(account, event, &subject, &local, &mut found);
-        let reported = self.reported(&subject, &found);
+        let reported = self.reported(event.account(), &subject, &found);
         let posture = Posture {
             two_factor_off: account.profile.two_factor == Some(false),
             outside_allowlist: outside_allowlist(account, event),
@@ -226,6 +236,7 @@ impl<'a> Run<'a> {
         };
         let changes = self.record(account, event, &reported, posture, new_hosts);
         let matches: Vec<RuleIndex> = found.rules().collect();
+        self.watch(&matches, event.account(), event.id(), event.time(), &account.ledger);
         observe(&Observed {
             account: event.account(),
             time: event.time(),
@@ -240,6 +251,28 @@ impl<'a> Run<'a> {
         });
         self.take_over(event.account(), changes);
         self.workspace.found = found;
+    }
+
+    /// Counts what experimental rules match, for their promotion.
+    fn watch(
+        &mut self,
+        matches: &[RuleIndex],
+        account: &AccountId,
+        event: &EventId,
+        time: EventTime,
+        ledger: &Ledger,
+    ) {
+        if self.is_tallied {
+            return;
+        }
+        let shadow = &mut self.shard.tally.shadow;
+        shadow.judged(time);
+        for rule in matches.iter().map(|rule| self.rules.meta(*rule)) {
+            if rule.status == Status::Experimental {
+                let sample = Sample { account: account.clone(), event: event.clone(), time };
+                shadow.note(&rule.key, sample, ledger.incident().is_some());
+            }
+        }
     }
 
     /// Finds the account's time zone and plan.
@@ -288,22 +321,55 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the matches that count by themselves, with what decided.
-    fn reported(&mut self, subject: &Subject<'_>, found: &Found) -> Vec<Match<'a>> {
+    fn reported(
+        &mut self,
+        account: &AccountId,
+        subject: &Subject<'_>,
+        found: &Found,
+    ) -> Vec<Match<'a>> {
         let rules = self.rules;
-        let mut reported: Vec<Match<'a>> = found
-            .matched
-            .iter()
-            .filter(|index| rules.reports(RuleIndex::Detection(**index)))
-            .map(|index| Match {
-                rule: rules.meta(RuleIndex::Detection(*index)),
-                evidence: evidence::of_detection(rules, *index, subject),
-            })
-            .collect();
-        reported.extend(found.fired.iter().filter_map(|one| correlation_match(rules, one)));
-        for rule in found.rules().filter(|rule| rules.reports(*rule)) {
-            *self.outcome.alerts.entry(rule).or_default() += 1;
+        let mut reported = Vec::new();
+        for index in &found.matched {
+            let rule = RuleIndex::Detection(*index);
+            if rules.reports(rule) {
+                let scratch = &mut self.workspace.scratch;
+                let evidence = evidence::of_detection(rules, *index, subject, scratch);
+                reported.push(self.report(account, rule, evidence));
+            }
+        }
+        for fired in &found.fired {
+            reported.extend(self.report_fired(account, fired));
         }
         reported
+    }
+
+    /// Counts what a correlation found, where it counts by itself.
+    fn report_fired(&mut self, account: &AccountId, fired: &Fired) -> Option<Match<'a>> {
+        let rule = RuleIndex::Correlation(fired.correlation);
+        let reports = self.rules.reports(rule);
+        reports.then(|| self.report(account, rule, evidence::of_correlation(fired)))
+    }
+
+    /// Counts a match that counts by itself, also against what is usual for its rule.
+    fn report(
+        &mut self,
+        account: &AccountId,
+        rule: RuleIndex,
+        evidence: Vec<(Arc<str>, Arc<str>)>,
+    ) -> Match<'a> {
+        let rules = self.rules;
+        let meta = rules.meta(rule);
+        *self.outcome.alerts.entry(rule).or_default() += 1;
+        let breaker = &mut self.shard.tally.breaker;
+        if meta.status == Status::Stable && meta.risk > 0.0 && !self.is_tallied {
+            let limits = rules.rulebook.policy.noisy_rules;
+            self.outcome.throttlings.extend(breaker.note(&meta.key, account, limits));
+        }
+        let throttled = breaker.is_throttled(&meta.key);
+        if throttled {
+            *self.outcome.throttled.entry(rule).or_default() += 1;
+        }
+        Match { rule: meta, evidence, throttled }
     }
 
     fn record(
@@ -390,6 +456,11 @@ impl<'a> Run<'a> {
     /// Closes incidents that have been quiet, and fires what should have followed and did not.
     fn deadlines(&mut self, observe: &mut dyn FnMut(&Observed<'_>)) -> Result<(), StoreError> {
         let policy = &self.rules.rulebook.policy;
+        if !self.is_tallied {
+            let breaker = &mut self.shard.tally.breaker;
+            let released = breaker.advance(self.shard.state.watermark, policy.noisy_rules);
+            self.outcome.throttlings.extend(released);
+        }
         while let Some(id) = self.shard.next_closing() {
             let Some(mut account) = self.shard.take(&id, self.rules)? else { continue };
             let changes = account.ledger.close_if_quiet(self.shard.state.watermark, policy);
@@ -402,37 +473,55 @@ impl<'a> Run<'a> {
             let mut fired = Vec::new();
             self.rules.correlator.advance_account(watermark, &mut account.windows, &mut fired);
             for one in &fired {
-                let rule = RuleIndex::Correlation(one.correlation);
-                *self.outcome.matches.entry(rule).or_default() += 1;
-                if self.rules.reports(rule) {
-                    *self.outcome.alerts.entry(rule).or_default() += 1;
-                }
-                let changes = self.record_absence(&mut account, &id, one);
-                observe(&Observed {
-                    account: &id,
-                    time: one.time,
-                    subject: None,
-                    matches: &[rule],
-                    fired: std::slice::from_ref(one),
-                    posture: Posture::default(),
-                    changes: &changes,
-                    ledger: &account.ledger,
-                    now: account.last_seen.max(one.time),
-                    policy,
-                });
-                self.take_over(&id, changes);
+                self.absence(&id, &mut account, one, observe);
             }
             if let Some(deadline) = account.windows.next_deadline() {
                 self.shard.state.windows.remind(&id, deadline);
             }
             self.shard.put_back(id, account, policy);
         }
+        for (id, one) in
+            self.rules.correlator.advance_shard(watermark, &mut self.shard.state.windows)
+        {
+            let Some(mut account) = self.shard.take(&id, self.rules)? else { continue };
+            self.absence(&id, &mut account, &one, observe);
+            self.shard.put_back(id, account, policy);
+        }
         Ok(())
     }
 
-    fn record_absence(&self, account: &mut Account, id: &AccountId, fired: &Fired) -> Changes {
+    /// Enters what should have followed and did not.
+    fn absence(
+        &mut self,
+        id: &AccountId,
+        account: &mut Account,
+        fired: &Fired,
+        observe: &mut dyn FnMut(&Observed<'_>),
+    ) {
+        let rule = RuleIndex::Correlation(fired.correlation);
+        *self.outcome.matches.entry(rule).or_default() += 1;
+        let changes = self.record_absence(account, id, fired);
+        if let Some(event) = fired.events.first() {
+            self.watch(&[rule], id, event, fired.time, &account.ledger);
+        }
+        observe(&Observed {
+            account: id,
+            time: fired.time,
+            subject: None,
+            matches: &[rule],
+            fired: std::slice::from_ref(fired),
+            posture: Posture::default(),
+            changes: &changes,
+            ledger: &account.ledger,
+            now: account.last_seen.max(fired.time),
+            policy: &self.rules.rulebook.policy,
+        });
+        self.take_over(id, changes);
+    }
+
+    fn record_absence(&mut self, account: &mut Account, id: &AccountId, fired: &Fired) -> Changes {
         let rulebook = &self.rules.rulebook;
-        let Some(found) = correlation_match(self.rules, fired) else { return Changes::default() };
+        let Some(found) = self.report_fired(id, fired) else { return Changes::default() };
         let Some(event) = fired.events.first() else { return Changes::default() };
         let configured = rulebook.accounts.get(id);
         let contacts = account.profile.contacts(configured);
@@ -489,13 +578,6 @@ impl<'a> Run<'a> {
 
 /// Zones kept parsed; a hostile stream may name anything.
 const ZONES_MAX: usize = 1_000;
-
-fn correlation_match<'r>(rules: &'r Rules, fired: &Fired) -> Option<Match<'r>> {
-    let rule = RuleIndex::Correlation(fired.correlation);
-    rules
-        .reports(rule)
-        .then(|| Match { rule: rules.meta(rule), evidence: evidence::of_correlation(fired) })
-}
 
 fn tenant<'a>(
     account: &Account,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    Actor, Contribution, DeliveryKind, Impact, Incident, IncidentId, IncidentState, Planned, Stage,
-    Verdict,
+    Actor, ApprovalReason, Contribution, DeliveryKind, Impact, Incident, IncidentId, IncidentState,
+    Planned, Stage, Verdict,
 };
 use super::plan::{self, ALL_CLEAR, FALSE_ALARM, NOTICE, OPENED};
 use super::risk::{self, Counted, Posture, contribute, forget_faded};
@@ -31,6 +31,9 @@ pub struct Match<'a> {
     pub rule: &'a RuleMeta,
     /// Field and value, masked and cut.
     pub evidence: Vec<(Arc<str>, Arc<str>)>,
+    /// The rule hits too many accounts to be trusted: what follows for the tenant waits for a
+    /// person.
+    pub throttled: bool,
 }
 
 /// The event at which rules matched, and what is known of its account.
@@ -119,18 +122,27 @@ impl Ledger {
         let (multiplier, reasons) = occasion.posture.multiplier(&policy.multipliers);
         let mut contained = Vec::new();
         for one in scored {
-            let fresh = contribution(one, occasion, multiplier, &reasons);
+            let mut fresh = contribution(one, occasion, multiplier, &reasons);
+            let is_known = |old: &Contribution| old.rule == fresh.rule && risk::is_trusted(old);
+            // What an account was hit by before the rule became noisy is not taken back.
+            if one.throttled && !self.contributions.iter().any(is_known) {
+                risk::distrust(&mut fresh);
+            }
+            if risk::is_trusted(&fresh) {
+                contained.extend(&one.rule.contain);
+            }
             contribute(&mut self.contributions, fresh.clone(), now, policy);
             if let Some(incident) = &mut self.incident {
                 contribute(&mut incident.contributions, fresh, now, policy);
             }
-            if one.rule.status == Status::Stable {
-                contained.extend(&one.rule.contain);
-            }
         }
         let all = risk::total(&self.contributions, now, policy, Counted::All);
-        let stable = risk::total(&self.contributions, now, policy, Counted::Stable);
-        self.join(occasion, all, stage(all, stable, policy), policy, &contained)
+        let total = |counted| risk::total(&self.contributions, now, policy, counted);
+        let reached = Reached {
+            stage: stage(all, total(Counted::Stable), policy),
+            trusted: stage(all, total(Counted::Trusted), policy),
+        };
+        self.join(occasion, all, reached, policy, &contained)
     }
 
     /// Lets the matches join the open incident, or opens one when the risk says so.
@@ -138,13 +150,13 @@ impl Ledger {
         &mut self,
         occasion: &Occasion<'_>,
         risk: f64,
-        stage: Option<Stage>,
+        reached: Reached,
         policy: &Policy,
         contained: &[ActionKind],
     ) -> Changes {
         let mut changes = Changes::default();
         if self.incident.is_none() {
-            let Some(stage) = stage else { return changes };
+            let Some(stage) = reached.stage else { return changes };
             self.incident = Some(open(occasion, stage, &self.contributions));
             changes.opened = true;
         }
@@ -155,12 +167,12 @@ impl Ledger {
         incident.last_match = incident.last_match.max(occasion.time);
         incident.risk = risk;
         incident.risk_peak = incident.risk_peak.max(risk);
-        incident.stage = incident.stage.max(stage.unwrap_or(Stage::Alert));
+        incident.stage = incident.stage.max(reached.stage.unwrap_or(Stage::Alert));
         grow(incident, occasion);
         if changes.opened {
             changes.planned.push(plan::plan(incident, OPENED, occasion.now, None, Vec::new()));
         }
-        self.respond(occasion, policy, contained, &mut changes);
+        self.respond(occasion, reached, policy, contained, &mut changes);
         changes.incident.clone_from(&self.incident);
         changes
     }
@@ -169,6 +181,7 @@ impl Ledger {
     fn respond(
         &mut self,
         occasion: &Occasion<'_>,
+        reached: Reached,
         policy: &Policy,
         contained: &[ActionKind],
         changes: &mut Changes,
@@ -191,6 +204,7 @@ impl Ledger {
                     now,
                     policy,
                 );
+                let approval = approval.or_else(|| reached.doubt(Stage::Respond));
                 let kind = DeliveryKind::Action(action);
                 let planned = plan::plan(incident, kind, now, approval, Vec::new());
                 ids.push(planned.id);
@@ -201,7 +215,8 @@ impl Ledger {
             }
         }
         if incident.stage >= Stage::NotifyTenant && !self.tenant_notified {
-            changes.planned.push(plan::plan(incident, NOTICE, now, None, ids));
+            let approval = reached.doubt(Stage::NotifyTenant);
+            changes.planned.push(plan::plan(incident, NOTICE, now, approval, ids));
             self.tenant_notified = true;
         }
     }
@@ -294,6 +309,22 @@ fn stage(all: f64, stable: f64, policy: &Policy) -> Option<Stage> {
         Some(Stage::Alert)
     } else {
         None
+    }
+}
+
+/// How far the risk has come.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    stage: Option<Stage>,
+    /// The same without rules that are throttled.
+    trusted: Option<Stage>,
+}
+
+impl Reached {
+    /// Returns why what belongs to a stage must wait, when only throttled rules have led there.
+    fn doubt(self, stage: Stage) -> Option<ApprovalReason> {
+        let reached = |by: Option<Stage>| by >= Some(stage);
+        (reached(self.stage) && !reached(self.trusted)).then_some(ApprovalReason::NoisyRule)
     }
 }
 

@@ -98,7 +98,8 @@ pub struct Incident {
 /// What one rule adds to the risk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// The rule's key, and its title, level and status as words at the time of the match.
+    /// The rule's key, and its title, level and status as words at the time of the match. The
+    /// status of a stable rule that hit too many accounts is `throttled`.
     pub rule: Arc<str>,
     pub title: Arc<str>,
     pub level: Arc<str>,
@@ -260,4 +261,6 @@ pub enum ApprovalReason {
     TooFewRules,
     /// The last forced response of this kind on this account is too recent.
     Cooldown,
+    /// A rule without which it would not have come to this hits too many accounts.
+    NoisyRule,
 }

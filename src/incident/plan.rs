@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::{
     ApprovalReason, Contribution, DeliveryKind, Incident, OutboxId, Planned, StaffMail, TenantMail,
 };
-use super::risk::is_stable;
+use super::risk::is_trusted;
 use crate::event::EventTime;
 use crate::rulebook::{ActionKind, Credential, Policy};
 
@@ -49,7 +49,7 @@ pub(super) fn needs_approval(
     if protected {
         return Some(ApprovalReason::Protected);
     }
-    let stable: Vec<_> = incident.contributions.iter().filter(|one| is_stable(one)).collect();
+    let stable: Vec<_> = incident.contributions.iter().filter(|one| is_trusted(one)).collect();
     let critical = stable.iter().any(|contribution| &*contribution.level == "critical");
     let facts = distinct_facts(&stable, policy);
     if action == ActionKind::ForcePasswordReset && facts < 2 && !critical {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::model::Contribution;
 use crate::event::EventTime;
-use crate::rulebook::{Multipliers, Policy};
+use crate::rulebook::{Multipliers, Policy, Status};
 
 /// Most rules that add to one account's risk.
 pub const CONTRIBUTIONS_MAX: usize = 32;
@@ -67,7 +67,11 @@ pub(super) fn total(
 ) -> f64 {
     let counting: Vec<&Contribution> = contributions
         .iter()
-        .filter(|contribution| counted == Counted::All || is_stable(contribution))
+        .filter(|contribution| match counted {
+            Counted::All => true,
+            Counted::Stable => is_trusted(contribution) || is_throttled(contribution),
+            Counted::Trusted => is_trusted(contribution),
+        })
         .collect();
     // The sum of nothing would be -0.
     worths(&counting, now, policy).into_iter().fold(0.0, std::ops::Add::add)
@@ -99,11 +103,27 @@ pub(super) enum Counted {
     All,
     /// Only what may lead to a mail to the tenant or an action.
     Stable,
+    /// Of these, what may do so without a person.
+    Trusted,
 }
 
-/// Returns whether the contribution's rule was stable when it matched.
-pub(super) fn is_stable(contribution: &Contribution) -> bool {
-    &*contribution.status == "stable"
+/// Returns whether the contribution's rule was stable when it matched, and not throttled.
+pub(super) fn is_trusted(contribution: &Contribution) -> bool {
+    &*contribution.status == Status::Stable.as_str()
+}
+
+/// The status of a match of a stable rule that hit too many accounts.
+const THROTTLED: &str = "throttled";
+
+fn is_throttled(contribution: &Contribution) -> bool {
+    &*contribution.status == THROTTLED
+}
+
+/// Marks a match of a rule that hits too many accounts.
+pub(super) fn distrust(contribution: &mut Contribution) {
+    if is_trusted(contribution) {
+        contribution.status = THROTTLED.into();
+    }
 }
 
 /// Puts a match among the contributions: refreshes the rule's own, or adds one. When all places are

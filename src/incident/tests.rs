@@ -44,6 +44,7 @@ struct Case {
     protected: bool,
     posture: Posture,
     credential: Option<Credential>,
+    throttled: bool,
     events: u32,
 }
 
@@ -57,6 +58,7 @@ impl Case {
             protected: false,
             posture: Posture::default(),
             credential: Some(Credential::Password),
+            throttled: false,
             events: 0,
         }
     }
@@ -64,8 +66,10 @@ impl Case {
     fn at(&mut self, millis: i64, rules: &[&RuleMeta]) -> Changes {
         self.events += 1;
         let event = EventId::new(&format!("e{}", self.events)).unwrap();
-        let matches: Vec<Match<'_>> =
-            rules.iter().map(|rule| Match { rule, evidence: Vec::new() }).collect();
+        let matches: Vec<Match<'_>> = rules
+            .iter()
+            .map(|rule| Match { rule, evidence: Vec::new(), throttled: self.throttled })
+            .collect();
         let time = EventTime::from_millis(millis);
         let occasion = Occasion {
             shard: ShardId(0),
@@ -108,8 +112,9 @@ fn kinds(changes: &Changes) -> Vec<DeliveryKind> {
 #[test]
 fn two_rules_that_measure_one_fact_count_once() {
     let mut case = Case::new();
-    let first = stable("first_contacts_above_habit", 50.0);
-    let new_source = stable("first_contacts_from_new_source", 60.0);
+    case.policy.same_evidence = vec![vec!["habit".into(), "source".into()]];
+    let first = stable("habit", 50.0);
+    let new_source = stable("source", 60.0);
     case.at(0, &[&first, &new_source]);
     assert!((case.risk(0) - 60.0).abs() < 1e-9, "{}", case.risk(0));
     // Another fact adds to it.
@@ -201,6 +206,48 @@ fn shadow_rules_never_score_and_test_rules_reach_staff_only() {
     let changes = case.at(0, &[&rule("a", 500.0, Level::Critical, Status::Test)]);
     assert_eq!(changes.incident.as_ref().unwrap().stage, Stage::Alert);
     assert_eq!(kinds(&changes), [DeliveryKind::StaffMail(StaffMail::Opened)]);
+}
+
+#[test]
+fn what_only_a_throttled_rule_leads_to_waits_for_a_person_and_staff_hear_of_it_at_once() {
+    let approvals = |changes: &Changes| -> Vec<Option<ApprovalReason>> {
+        let for_tenant =
+            |one: &&crate::incident::Planned| !matches!(one.kind, DeliveryKind::StaffMail(_));
+        changes.planned.iter().filter(for_tenant).map(|one| one.needs_approval).collect()
+    };
+    let critical = |key| rule(key, 100.0, Level::Critical, Status::Stable);
+    let (noisy, other) = (critical("noisy"), critical("other"));
+    let mut case = Case::new();
+    case.throttled = true;
+    let changes = case.at(0, &[&noisy]);
+    assert!(
+        changes.planned.iter().any(|one| one.kind == DeliveryKind::StaffMail(StaffMail::Opened)
+            && one.needs_approval.is_none())
+    );
+    let held = approvals(&changes);
+    assert!(held.len() >= 2, "{held:?}");
+    // Of two reasons the first is named; either keeps it waiting.
+    assert!(held.iter().all(Option::is_some), "{held:?}");
+    assert!(held.contains(&Some(ApprovalReason::NoisyRule)), "{held:?}");
+    assert_eq!(&*changes.incident.unwrap().contributions[0].status, "throttled");
+
+    // Another rule that says the same by itself needs nobody.
+    let mut case = Case::new();
+    case.throttled = true;
+    case.at(0, &[&rule("noisy", 60.0, Level::High, Status::Stable)]);
+    case.throttled = false;
+    let changes = case.at(1, &[&other]);
+    assert!(approvals(&changes).iter().all(Option::is_none), "{changes:?}");
+
+    // An account that was hit before the rule became noisy is not let go.
+    let mut case = Case::new();
+    case.at(0, &[&rule("noisy", 60.0, Level::High, Status::Stable)]);
+    case.throttled = true;
+    case.at(1, &[&rule("noisy", 60.0, Level::High, Status::Stable)]);
+    case.throttled = false;
+    let changes = case.at(2, &[&rule("other", 60.0, Level::High, Status::Stable)]);
+    assert_eq!(changes.incident.as_ref().unwrap().stage, Stage::Respond);
+    assert!(approvals(&changes).iter().all(Option::is_none), "{changes:?}");
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn raised(
             .rules
             .iter()
             .filter(|rule| Some(**rule) != without)
-            .map(|rule| Match { rule: rules.meta(*rule), evidence: Vec::new() })
+            .map(|rule| Match { rule: rules.meta(*rule), evidence: Vec::new(), throttled: false })
             .collect();
         if matches.is_empty() {
             continue;

@@ -19,7 +19,7 @@ pub struct Replay<'r> {
 impl<'r> Replay<'r> {
     /// Starts with no account known.
     pub fn new(rules: &'r Rules, settings: Settings) -> Self {
-        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
         shard.adopt(rules);
         Self { rules, settings, shard, workspace: Workspace::default(), played: 0 }
     }

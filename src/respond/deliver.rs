@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{debug, error, warn};
 
 use super::email::{Audience, Importance, Place, Thread};
-use super::guard::{self, BudgetAnswer, Question, Ruling};
+use super::guard::{self, BudgetAnswer, Mode, Question, Ruling};
 use super::mail_limit::MailAnswer;
 use super::metrics::role_label;
 use super::platform::{self, Answer};
@@ -97,6 +97,10 @@ fn settle(shared: &Shared, entry: &OutboxEntry, step: Step, sink: Sink) -> Resul
         DeliveryKind::Action(kind) => after_action(shared, &changed, kind, outcome)?,
         DeliveryKind::TenantMail(_) if outcome == Outcome::Delivered => {
             shared.change_state(|state| state.mails.sent(&entry.planned.account, now))?;
+        }
+        DeliveryKind::TenantMail(_) if outcome == Outcome::Held => {
+            let mail = DeliveryKind::StaffMail(StaffMail::ApprovalNeeded);
+            insert_mail(shared, &entry.planned, mail, "staff", "notice", GATHER_HELD)?;
         }
         DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_) => {}
     }
@@ -220,22 +224,22 @@ fn after_action(
     shared.audit("satpam", word, &planned.id.to_string(), &format!("{}: {why}", kind.as_str()))?;
     if outcome == Outcome::Held {
         let mail = DeliveryKind::StaffMail(StaffMail::ApprovalNeeded);
-        insert_mail(shared, planned, mail, "staff", kind, GATHER_HELD)?;
+        insert_mail(shared, planned, mail, "staff", kind.as_str(), GATHER_HELD)?;
     }
     let notice = OutboxId::mint(planned.incident, NOTICE, "tenant");
     let told = shared.store.outbox().get(notice)?.is_some_and(|n| n.status == OutboxStatus::Done);
     if outcome == Outcome::Delivered && told {
         let mail = DeliveryKind::TenantMail(TenantMail::Update);
-        insert_mail(shared, planned, mail, "tenant", kind, GATHER)?;
+        insert_mail(shared, planned, mail, "tenant", kind.as_str(), GATHER)?;
     }
     shared.release(planned.id)
 }
 
 const NOTICE: DeliveryKind = DeliveryKind::TenantMail(TenantMail::Notice);
 
-/// Mints the id of a mail about one action of an incident.
-fn mail_id(planned: &Planned, mail: DeliveryKind, reader: &str, kind: ActionKind) -> OutboxId {
-    OutboxId::mint(planned.incident, mail, &format!("{reader}/{}", kind.as_str()))
+/// Mints the id of a mail about one action of an incident, or about its notice.
+fn mail_id(planned: &Planned, mail: DeliveryKind, reader: &str, about: &str) -> OutboxId {
+    OutboxId::mint(planned.incident, mail, &format!("{reader}/{about}"))
 }
 
 fn insert_mail(
@@ -243,11 +247,11 @@ fn insert_mail(
     cause: &Planned,
     mail: DeliveryKind,
     reader: &str,
-    kind: ActionKind,
+    about: &str,
     gather: TimeSpan,
 ) -> Result<(), StoreError> {
     let planned = Planned {
-        id: mail_id(cause, mail, reader, kind),
+        id: mail_id(cause, mail, reader, about),
         kind: mail,
         target: reader.into(),
         needs_approval: None,
@@ -313,11 +317,8 @@ async fn action(
         budget: if within { BudgetAnswer::Within } else { BudgetAnswer::Spent },
         now,
     });
-    match ruling {
-        Ruling::Record => return Ok(Step::Record("its mode is shadow or off".to_owned())),
-        Ruling::Refuse => return Ok(Step::Refuse("a person denied it".to_owned())),
-        Ruling::Hold(reason) => return Ok(Step::Hold(reason)),
-        Ruling::Act => {}
+    if let Some(step) = stopped(ruling) {
+        return Ok(step);
     }
     if kind == ActionKind::RequestSecretKeyReset {
         return support(shared, entry).await;
@@ -340,6 +341,16 @@ async fn action(
         platform.request(&entry.planned, body, now).await
     };
     conclude(shared, id, accepted, answer).await
+}
+
+/// What becomes of an entry that may not be delivered.
+fn stopped(ruling: Ruling) -> Option<Step> {
+    match ruling {
+        Ruling::Record => Some(Step::Record("its mode is shadow or off".to_owned())),
+        Ruling::Refuse => Some(Step::Refuse("a person denied it".to_owned())),
+        Ruling::Hold(reason) => Some(Step::Hold(reason)),
+        Ruling::Act => None,
+    }
 }
 
 /// What the platform's answer means for the entry.
@@ -424,6 +435,16 @@ async fn facts(
         .await
 }
 
+/// The incident's first mail to the tenant, while it waits for a person.
+async fn held_notice(
+    shared: &Arc<Shared>,
+    planned: &Planned,
+) -> Result<Option<OutboxEntry>, StoreError> {
+    let id = OutboxId::mint(planned.incident, NOTICE, "tenant");
+    let notice = shared.blocking(move |shared| shared.store.outbox().get(id)).await?;
+    Ok(notice.filter(|notice| matches!(notice.status, OutboxStatus::Held(_))))
+}
+
 fn no_incident() -> Step {
     Step::Park("the incident is not stored any more".to_owned())
 }
@@ -451,9 +472,10 @@ async fn staff(
     if email.staff.is_empty() {
         return Ok(Step::Record("no staff address is configured".to_owned()));
     }
-    let Some((incident, actions)) = facts(shared, &entry.planned).await? else {
+    let Some((incident, mut actions)) = facts(shared, &entry.planned).await? else {
         return Ok(no_incident());
     };
+    actions.extend(held_notice(shared, &entry.planned).await?);
     let held = actions.iter().any(|action| matches!(action.status, OutboxStatus::Held(_)));
     let place = match kind {
         StaffMail::Opened => Place::First,
@@ -497,7 +519,7 @@ async fn told_by_another(
     shared
         .blocking(move |shared| {
             for kind in kinds {
-                let id = mail_id(&planned, planned.kind, reader, kind);
+                let id = mail_id(&planned, planned.kind, reader, kind.as_str());
                 if id == planned.id {
                     return Ok(false);
                 }
@@ -519,6 +541,18 @@ async fn tenant(
     let now = shared.now();
     if shared.mailer.is_none() {
         return Ok(Step::Record("no mail server is configured".to_owned()));
+    }
+    // A mail that was tried has been allowed.
+    let ruling = guard::rule(&Question {
+        mode: Mode::Auto,
+        needs_approval: entry.planned.needs_approval.filter(|_| entry.attempts == 0),
+        decision: entry.decision.as_ref(),
+        approval_lasts: shared.settings.approval_lasts,
+        budget: BudgetAnswer::Within,
+        now,
+    });
+    if let Some(step) = stopped(ruling) {
+        return Ok(step);
     }
     if let Some(step) = not_yet(shared, entry, kind, now).await? {
         return Ok(step);
@@ -569,7 +603,7 @@ async fn tell_later(
                     && !was_done
                 {
                     let mail = DeliveryKind::TenantMail(TenantMail::Update);
-                    insert_mail(shared, &action.planned, mail, "tenant", kind, GATHER)?;
+                    insert_mail(shared, &action.planned, mail, "tenant", kind.as_str(), GATHER)?;
                 }
             }
             Ok(())
@@ -600,7 +634,7 @@ async fn not_yet(
             TenantMail::Update => {
                 let mut last: Option<WallTime> = None;
                 for kind in ActionKind::ALL {
-                    let id = mail_id(&planned, planned.kind, "tenant", kind);
+                    let id = mail_id(&planned, planned.kind, "tenant", kind.as_str());
                     let sent = shared.store.outbox().get(id)?;
                     if let Some(sent) = sent.filter(|sent| sent.status == OutboxStatus::Done) {
                         last = last.max(sent.settled);
@@ -643,7 +677,7 @@ async fn not_yet(
 fn about(planned: &Planned) -> Option<OutboxId> {
     ActionKind::ALL
         .into_iter()
-        .find(|kind| mail_id(planned, planned.kind, "tenant", *kind) == planned.id)
+        .find(|kind| mail_id(planned, planned.kind, "tenant", kind.as_str()) == planned.id)
         .map(|kind| OutboxId::mint(planned.incident, DeliveryKind::Action(kind), "platform"))
 }
 

@@ -277,6 +277,7 @@ mod tests {
             Some(ApprovalReason::Protected),
             Some(ApprovalReason::TooFewRules),
             Some(ApprovalReason::Cooldown),
+            Some(ApprovalReason::NoisyRule),
         ];
         let mut seen = 0;
         for mode in [Mode::Off, Mode::Shadow, Mode::Approve, Mode::Auto] {
@@ -316,7 +317,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(seen, 4 * 4 * 6 * 2);
+        assert_eq!(seen, 4 * 5 * 6 * 2);
     }
 
     #[test]

@@ -12,10 +12,12 @@ use super::guard::{Mode, Modes};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{AccountId, EventTime, ShardId};
-use crate::incident::{IncidentId, OutboxId, Planned};
+use crate::incident::{
+    ApprovalReason, DeliveryKind, IncidentId, OutboxId, Planned, StaffMail, TenantMail,
+};
 use crate::rulebook::ActionKind;
 use crate::secret::Secret;
-use crate::store::{OutboxEntry, OutboxStatus};
+use crate::store::{HoldReason, OutboxEntry, OutboxStatus};
 
 /// The answers that the stub gives in turn, the last one for ever; and what it was sent.
 #[derive(Default)]
@@ -121,8 +123,8 @@ impl World {
 
     async fn until(&self, id: OutboxId, wanted: fn(OutboxStatus) -> bool) -> OutboxEntry {
         for _ in 0..1_500 {
-            let entry = self.store.outbox().get(id).unwrap().unwrap();
-            if wanted(entry.status) {
+            let entry = self.store.outbox().get(id).unwrap();
+            if let Some(entry) = entry.filter(|entry| wanted(entry.status)) {
                 return entry;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -206,6 +208,58 @@ async fn a_held_action_waits_for_a_person_across_a_restart_and_both_answers_are_
     }
 }
 
+/// A notice that needs a person; the mail server is away, which a mail that may go finds out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_behind_which_a_noisy_rule_stands_waits_for_a_person_and_staff_are_asked() {
+    for approve in [true, false] {
+        let mut world = world(&[DONE], Mode::Auto).await;
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let email = serde_json::json!({
+            "host": "127.0.0.1", "port": closed.port(), "tls": "none", "from": "satpam@ops.example",
+            "staff": ["staff@ops.example"],
+        });
+        world.settings.email = Some(serde_json::from_value(email).unwrap());
+        let incident = render::tests::incident(None);
+        let kind = DeliveryKind::TenantMail(TenantMail::Notice);
+        let notice = Planned {
+            id: OutboxId::mint(incident.id, kind, "tenant"),
+            incident: incident.id,
+            kind,
+            target: "tenant".into(),
+            needs_approval: Some(ApprovalReason::NoisyRule),
+            ..planned(incident.account.as_str())
+        };
+        let id = notice.id;
+        let batch = crate::store::Batch {
+            incidents: vec![incident.clone()],
+            outbox: vec![OutboxEntry::new(notice)],
+            ..crate::store::Batch::default()
+        };
+        let _ = world.store.shard(ShardId(0)).commit(&batch).unwrap();
+        let (responder, cancel) = world.start();
+        let held = world.until(id, |status| matches!(status, OutboxStatus::Held(_))).await;
+        assert_eq!(
+            (held.status, held.attempts),
+            (OutboxStatus::Held(HoldReason::Approval(ApprovalReason::NoisyRule)), 0)
+        );
+        let asked = DeliveryKind::StaffMail(StaffMail::ApprovalNeeded);
+        let asked = OutboxId::mint(incident.id, asked, "staff/notice");
+        world.until(asked, |_| true).await;
+        let by = Person { name: "ana".to_owned(), reason: "looked".to_owned() };
+        if approve {
+            responder.operator.approve(id, by).await.unwrap();
+            let tried = world.until(id, |status| status == OutboxStatus::Parked).await;
+            assert!(tried.attempts > 1, "it was tried until the last try: {tried:?}");
+        } else {
+            responder.operator.deny(id, by).await.unwrap();
+            let denied = world.until(id, |status| status == OutboxStatus::Refused).await;
+            assert_eq!(denied.attempts, 0);
+        }
+        cancel.cancel();
+        responder.task.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spent_budget_holds_the_rest_and_survives_a_restart() {
     let mut world = world(&[DONE], Mode::Auto).await;
@@ -218,7 +272,7 @@ async fn a_spent_budget_holds_the_rest_and_survives_a_restart() {
     responder.task.await.unwrap();
     world.store.outbox().insert(&OutboxEntry::new(second.clone())).unwrap();
     let (responder, cancel) = world.start();
-    let held = OutboxStatus::Held(crate::store::HoldReason::Budget);
+    let held = OutboxStatus::Held(HoldReason::Budget);
     let entry = world.until(second.id, |status| matches!(status, OutboxStatus::Held(_))).await;
     assert_eq!(entry.status, held);
     cancel.cancel();

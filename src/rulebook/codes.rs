@@ -169,8 +169,8 @@ catalogue! {
         "condition: 7 of many_*\n";
 
     UnknownRule "SP301" Error,
-        "a correlation or filter names a rule that is not there",
-        "Rules are named by `name` or `id`. The rule must be loaded together with the one that names it.",
+        "a correlation, a filter or the policy names a rule that is not there",
+        "Rules are named by `name` or `id`; a rule without either by the name of its file, in `same-evidence` of policy.yaml. The rule must be loaded together with the one that names it.",
         "correlation:\n  type: event_count\n  rules: [failed_logn]\n";
     CorrelationCycle "SP302" Error,
         "correlations feed each other in a circle",
@@ -246,6 +246,30 @@ catalogue! {
         "no account has the list that a rule expands",
         "`%account.NAME%` never matches for an account without the list. Add it to rules/accounts/APP_CODE.yaml, or correct the name.",
         "selection:\n  content.domains|expand: '%account.domians%'\n";
+    NeverHolds "SP513" Warning,
+        "a condition or selection can never hold",
+        "Its parts exclude each other, whatever the event: a test and its opposite, a value that an exclusion of the same rule covers, two values of a field that has one. Only what is certain is told.",
+        "detection:\n  selection: {message.text|contains: kode otp}\n  filter: {message.text|contains: otp}\n  condition: selection and not filter\n";
+    AlwaysHolds "SP514" Warning,
+        "a condition or selection always holds",
+        "It tests nothing: of its parts one holds wherever the other does not. A rule that is meant to match every event of its logsource is written with a test of a field that each of them has.",
+        "detection:\n  selection: {actor.ip|exists: true}\n  filter: {actor.ip|exists: false}\n  condition: selection or filter\n";
+    SameRule "SP515" Warning,
+        "a rule says the same as another",
+        "The detections are the same once written the same way, so both match the same events and both add to the risk. Keep one. The base of several correlations is written once and named by each.",
+        "detection:\n  a: {login.result: failed}\n  condition: a\n---\ndetection:\n  b: {login.result: [failed]}\n  condition: b\n";
+    ImpliedRule "SP516" Warning,
+        "a rule never matches without another",
+        "One fact would be counted twice. Name both rules in `same-evidence` of policy.yaml, where only the larger contribution counts, or exclude from the wider rule what the narrower one finds. Told of rules about omnichannel events that add to the risk.",
+        "detection:\n  selection: {message.text|contains: kode otp}\n  condition: selection\n---\ndetection:\n  selection: {message.text|contains: [otp, pin]}\n  condition: selection\n";
+    OneSidedTests "SP517" Warning,
+        "no test has the rule match, or none has it stay silent",
+        "A rule that was never seen to match may never do so, and one that was never seen to stay silent may match everything. NAME.test.yaml names the rule under `expect: {matches: [...]}` of one case and under `expect: {not: [...]}` of another. Base rules of correlations are tested by those, and a case marked `todo` does not count.",
+        "tests:\n  - name: an intruder\n    events: [...]\n    expect: {matches: [a_rule]}   # and a case with {not: [a_rule]}\n";
+    IgnoresNothing "SP518" Warning,
+        "a comment that ignores findings has no effect",
+        "`# satpam: ignore[SP503] reason` behind something on a line ignores that warning of the line, on a line of its own that of the whole document. It needs a reason, an existing code, and something to ignore; errors cannot be ignored.",
+        "# satpam: ignore[SP503]\n# instead, with a reason:\n# satpam: ignore[SP503] the letters may stand apart\n";
 }
 
 impl Code {

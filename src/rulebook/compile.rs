@@ -12,10 +12,12 @@ use xxhash_rust::xxh3::Xxh3;
 use super::accounts_file::{self, file_stem};
 use super::atoms::AtomTable;
 use super::codes::Code;
+use super::compare::{self, ConditionOf};
 use super::correlation::{self, Context, Referred, Rules};
 use super::detection;
-use super::diagnostic::{Diagnostic, Findings, SourceText};
+use super::diagnostic::{Diagnostic, Findings, SourceText, Span};
 use super::filters::{self, Effect, Filter};
+use super::ignore;
 use super::lint;
 use super::lists;
 use super::model::{
@@ -28,6 +30,7 @@ use super::policy::Policy;
 use super::policy_file;
 use super::schema::{self, Document, DocumentKind, Reader};
 use super::state_key;
+use super::test_cases;
 use super::values::{Lists, Scope, and};
 use super::{collection, yaml};
 use crate::event::{AccountId, EventTime};
@@ -45,6 +48,10 @@ pub struct Sources {
     pub policy: Option<Arc<SourceText>>,
     /// The rule files that have a test beside them, by name; nothing where that was not looked for.
     pub tested: Option<BTreeSet<Arc<str>>>,
+    /// The tests themselves, `NAME.test.yaml`; only looked at for which rules they name.
+    pub tests: Vec<Arc<SourceText>>,
+    /// Whether `rules` is a part of the set that the policy belongs to: then it may name others.
+    pub is_part: bool,
     /// The time by which exceptions are told to have expired; nothing says nothing about that.
     pub now: Option<EventTime>,
 }
@@ -71,15 +78,18 @@ pub fn compile(sources: &Sources) -> Result<(Rulebook, Vec<Diagnostic>), Vec<Dia
         .iter()
         .filter_map(|source| accounts_file::read(source, &mut findings))
         .collect();
-    let policy = match &sources.policy {
+    let (mut policy, evidence) = match &sources.policy {
         Some(source) => policy_file::read(source, &mut findings),
-        None => Policy::default(),
+        None => (Policy::default(), Vec::new()),
     };
     let mut documents = Vec::new();
     for source in &files {
         read_file(source, &mut documents, &mut findings);
     }
     let index = Index::new(&documents, &mut findings);
+    if let (Some(source), false) = (&sources.policy, sources.is_part) {
+        index.same_evidence(&documents, source, &evidence, &mut policy, &mut findings);
+    }
     let mut compiler = Compiler {
         table: AtomTable::default(),
         findings,
@@ -98,7 +108,7 @@ pub fn compile(sources: &Sources) -> Result<(Rulebook, Vec<Diagnostic>), Vec<Dia
         lint::untested(&documents, tested, &mut findings);
     }
     if findings.errors() > 0 {
-        return Err(findings.into_sorted());
+        return Err(ignore::applied(findings.into_sorted(), &files, false));
     }
     let mut rulebook = Rulebook {
         fields: table.fields,
@@ -110,7 +120,11 @@ pub fn compile(sources: &Sources) -> Result<(Rulebook, Vec<Diagnostic>), Vec<Dia
         revision: revision(sources),
     };
     mark_reports(&mut rulebook, &correlations);
-    Ok((rulebook, findings.into_sorted()))
+    compare::rules(&rulebook, &documents, &mut findings);
+    test_cases::one_sided(&rulebook, sources, &documents, &mut findings);
+    // Without a time and the whole set some warnings are not given that a comment may be about.
+    let is_complete = sources.now.is_some() && !sources.is_part;
+    Ok((rulebook, ignore::applied(findings.into_sorted(), &files, is_complete)))
 }
 
 fn read_file(source: &Arc<SourceText>, documents: &mut Vec<Document>, findings: &mut Findings) {
@@ -203,6 +217,44 @@ impl Index {
             rules[*at] = Some(RuleIndex::Correlation(CorrelationIndex(next)));
         }
         Self { words, keys, rules, correlations }
+    }
+
+    /// Finds the rules that the policy names in `same-evidence`, and has it name them by their keys.
+    fn same_evidence(
+        &self,
+        documents: &[Document],
+        source: &Arc<SourceText>,
+        groups: &[Vec<(Arc<str>, Span)>],
+        policy: &mut Policy,
+        findings: &mut Findings,
+    ) {
+        let is_rule = |at: &usize| documents[*at].kind != DocumentKind::Filter;
+        let by_key = |word: &str| self.keys.iter().position(|key| **key == *word);
+        policy.same_evidence = groups
+            .iter()
+            .map(|group| {
+                let known = group.iter().filter_map(|(word, span)| {
+                    let at = self.words.get(word).copied().or_else(|| by_key(word));
+                    if let Some(at) = at.filter(is_rule) {
+                        return Some(Arc::clone(&self.keys[at]));
+                    }
+                    let rules = (0..documents.len()).filter(is_rule);
+                    let near = nearest(word, rules.map(|at| &*self.keys[at]));
+                    let finding = findings.report(
+                        Code::UnknownRule,
+                        source,
+                        *span,
+                        format!("no rule is called `{word}`"),
+                    );
+                    finding.label("no such rule").nearest("rule", near);
+                    if let Some(near) = near {
+                        finding.suggest(*span, near);
+                    }
+                    None
+                });
+                known.collect()
+            })
+            .collect();
     }
 }
 
@@ -336,6 +388,14 @@ impl Compiler<'_> {
         lint::account_lists(&scope.account_lists, accounts, &document.source, scope.findings);
         lint::status(document, scope.findings);
         let selections = selections?;
+        compare::condition(
+            &selections,
+            ConditionOf::Rule,
+            logsource,
+            (&scope.table.atoms, &scope.table.fields),
+            &document.source,
+            scope.findings,
+        );
         let weak_regexes = std::mem::take(&mut scope.weak_regexes);
         if !weak_regexes.is_empty() && !lint::has_anchor(&selections.condition, &self.table.atoms) {
             lint::weak_regexes(&weak_regexes, &document.source, &mut self.findings);
@@ -355,7 +415,17 @@ impl Compiler<'_> {
         for document in documents.iter().filter(|document| document.kind == DocumentKind::Filter) {
             let (now, accounts) = (self.now, self.accounts);
             let mut scope = self.scope(document);
-            let Some(filter) = filters::compile(&mut scope, document, now) else { continue };
+            let Some((filter, selections)) = filters::compile(&mut scope, document, now) else {
+                continue;
+            };
+            compare::condition(
+                &selections,
+                ConditionOf::Filter,
+                &filter.logsource,
+                (&scope.table.atoms, &scope.table.fields),
+                &document.source,
+                scope.findings,
+            );
             lint::fields(&scope.fields, &filter.logsource, &document.source, scope.findings);
             lint::account_lists(&scope.account_lists, accounts, &document.source, scope.findings);
             let targets = self.targets(&filter, document);

@@ -22,12 +22,18 @@ pub(super) struct Selections {
     pub(super) condition: Expr,
     /// As written.
     pub(super) text: String,
+    pub(super) condition_span: Span,
+    /// The selections that the condition uses.
+    pub(super) parts: Vec<Selection>,
 }
 
-struct Selection {
-    name: Arc<str>,
-    span: Span,
-    expr: Expr,
+/// One named selection.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) name: Arc<str>,
+    /// Of its name.
+    pub(super) span: Span,
+    pub(super) expr: Expr,
     tests: usize,
     used: bool,
 }
@@ -83,7 +89,7 @@ pub(super) fn compile(scope: &mut Scope<'_>, node: &Node, reserved: &[&str]) -> 
         // The names are still worth checking, but a broken selection must not be reported again.
         return None;
     }
-    let compiled = joined(scope, condition, &mut selections)?;
+    let mut compiled = joined(scope, condition, &mut selections)?;
     for unused in selections.iter().filter(|selection| !selection.used) {
         if !unused.name.starts_with('_') {
             let message = format!("the selection `{}` is not used", unused.name);
@@ -92,6 +98,8 @@ pub(super) fn compile(scope: &mut Scope<'_>, node: &Node, reserved: &[&str]) -> 
             );
         }
     }
+    selections.retain(|selection| selection.used);
+    compiled.parts = selections;
     Some(compiled)
 }
 
@@ -133,7 +141,8 @@ fn joined(
         [only] => only.clone(),
         several => several.iter().map(|text| format!("({text})")).collect::<Vec<_>>().join(" or "),
     };
-    Some(Selections { condition: or(parts), text })
+    let condition_span = entry.value.span;
+    Some(Selections { condition: or(parts), text, condition_span, parts: Vec::new() })
 }
 
 fn report_syntax(scope: &mut Scope<'_>, node: &Node, text: &str, at: Range<usize>, reason: Reason) {

@@ -323,9 +323,13 @@ impl Findings {
 
     /// Returns the findings by file and position.
     pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| {
-            (a.file(), a.span.start, a.code).cmp(&(b.file(), b.span.start, b.code))
-        });
+        sort(&mut self.list);
         self.list
     }
+}
+
+/// Puts findings in the order of files and positions.
+pub(super) fn sort(findings: &mut [Diagnostic]) {
+    findings
+        .sort_by(|a, b| (a.file(), a.span.start, a.code).cmp(&(b.file(), b.span.start, b.code)));
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::codes::Code;
-use super::detection;
+use super::detection::{self, Selections};
 use super::diagnostic::Span;
 use super::model::{Exception, Expr, LogSource};
 use super::schema::{Document, Reader};
@@ -59,12 +59,12 @@ impl Filter {
     }
 }
 
-/// Compiles a filter document; nothing where it has an error, which was reported.
+/// Compiles a filter document, and returns with it what it was made of; nothing where it has an error, which was reported.
 pub(super) fn compile(
     scope: &mut Scope<'_>,
     document: &Document,
     now: Option<EventTime>,
-) -> Option<Filter> {
+) -> Option<(Filter, Selections)> {
     let entry = document.node.get("filter")?;
     let name = document.header.name.as_ref().or(document.header.id.as_ref());
     let name =
@@ -114,8 +114,8 @@ pub(super) fn compile(
     if let (Some((expires, span)), Some(now)) = (expires, now) {
         report_end(scope, &name, expires, span, now);
     }
-    Some(Filter {
-        condition: named(selections.condition, &name),
+    let filter = Filter {
+        condition: named(selections.condition.clone(), &name),
         name,
         logsource: document
             .logsource
@@ -125,7 +125,8 @@ pub(super) fn compile(
         rules,
         accounts,
         expires: expires.map(|(time, _)| time),
-    })
+    };
+    Some((filter, selections))
 }
 
 fn report_end(scope: &mut Scope<'_>, name: &str, expires: EventTime, span: Span, now: EventTime) {

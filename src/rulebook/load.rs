@@ -93,6 +93,16 @@ pub fn read_within(paths: &[PathBuf]) -> Result<ReadFiles, LoadFailure> {
     Ok(reader.finish())
 }
 
+/// Reads the tests beside the rule files that have some, so that what they name can be checked.
+pub fn read_tests(sources: &mut Sources) -> Result<(), LoadFailure> {
+    let mut reader = DiskReader { read: ReadFiles::default(), bytes: 0, tested: BTreeSet::new() };
+    for name in sources.tested.iter().flatten() {
+        reader.file(&Path::new(&**name).with_extension("test.yaml"), Role::Test)?;
+    }
+    sources.tests = reader.read.sources.tests;
+    Ok(())
+}
+
 fn read_paths(paths: &[PathBuf]) -> Result<DiskReader, LoadFailure> {
     let mut reader = DiskReader { read: ReadFiles::default(), bytes: 0, tested: BTreeSet::new() };
     for path in paths {
@@ -124,6 +134,7 @@ enum Role {
     List,
     Account,
     Policy,
+    Test,
 }
 
 struct DiskReader {
@@ -150,6 +161,7 @@ impl DiskReader {
             return Ok(());
         };
         self.file(&root.join("policy.yaml"), Role::Policy)?;
+        self.read.sources.is_part = true;
         for folder in ["lists", "accounts"].map(|name| root.join(name)) {
             if folder.is_dir() {
                 self.folder(root, &folder, 1)?;
@@ -231,6 +243,7 @@ impl DiskReader {
             Role::List => sources.lists.push(source),
             Role::Account => sources.accounts.push(source),
             Role::Policy => sources.policy = Some(source),
+            Role::Test => sources.tests.push(source),
         }
         Ok(())
     }

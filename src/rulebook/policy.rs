@@ -70,6 +70,7 @@ pub struct Policy {
     pub learning_millis: i64,
     /// What an account of each plan does a day before it is known; sorted by plan.
     pub plans: Vec<(Box<str>, PlanFigures)>,
+    pub noisy_rules: NoisyRules,
     /// Rules that measure one fact in several ways, by their keys: of each group only the largest
     /// contribution counts.
     pub same_evidence: Vec<Vec<Arc<str>>>,
@@ -99,6 +100,16 @@ pub struct Thresholds {
     pub respond: f64,
 }
 
+/// When a rule hits so many accounts that it must be wrong: more than
+/// `accounts_per_hour + times_usual * (its usual accounts an hour)` of one shard in an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoisyRules {
+    /// Tolerated without any history, 1 to 1,000,000.
+    pub accounts_per_hour: f64,
+    /// Tolerated beside that, in multiples of the rule's own mean, 0 to 1,000.
+    pub times_usual: f64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseRule {
     pub credentials: Vec<Credential>,
@@ -116,7 +127,7 @@ pub struct PlanFigures {
 }
 
 impl Default for Policy {
-    /// The values of `rules.md`; `rules/policy.yaml` ships the same.
+    /// What `rules/policy.yaml` ships, but for the groups of rules, which belong to its pack.
     fn default() -> Self {
         const HOUR: i64 = 3_600_000;
         Self {
@@ -159,23 +170,8 @@ impl Default for Policy {
                 (plan.into(), figures)
             })
             .collect(),
-            same_evidence: SAME_EVIDENCE
-                .iter()
-                .map(|group| group.iter().map(|rule| Arc::from(*rule)).collect())
-                .collect(),
+            noisy_rules: NoisyRules { accounts_per_hour: 10.0, times_usual: 8.0 },
+            same_evidence: Vec::new(),
         }
     }
 }
-
-/// The shipped groups of rules that measure one fact.
-const SAME_EVIDENCE: [&[&str]; 4] = [
-    &["first_contacts_above_habit", "first_contacts_from_new_source"],
-    &["prize_notice", "prize_winner_pin"],
-    &["phone_credit_request", "phone_credit_bait"],
-    &[
-        "english_prize",
-        "english_premium_line",
-        "english_adult_or_subscription",
-        "english_smishing_signs",
-    ],
-];

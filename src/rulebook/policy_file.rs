@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::diagnostic::{Findings, SourceText};
+use super::diagnostic::{Findings, SourceText, Span};
 use super::model::Level;
 use super::policy::{Credential, PlanFigures, Policy, ResponseRule};
 use super::schema::Reader;
 use super::yaml::{self, Entry, Node};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "half-life",
     "levels",
     "multipliers",
@@ -19,25 +19,31 @@ const KEYS: [&str; 10] = [
     "learning",
     "plans",
     "same-evidence",
+    "noisy-rules",
 ];
 
 /// The most that a risk, a multiplier's effect or a threshold may be.
 const MAX_RISK: f64 = 1000.0;
 
-/// Reads the file; findings tell what was wrong.
-pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy {
+/// Groups of names of rules, each with its place.
+pub(super) type Evidence = Vec<Vec<(Arc<str>, Span)>>;
+
+/// Reads the file and returns the policy with the groups of `same-evidence` as they are written;
+/// findings tell what was wrong.
+pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> (Policy, Evidence) {
     let mut policy = Policy::default();
+    let mut evidence = Evidence::new();
     let nodes = match yaml::parse(source) {
         Ok(nodes) => nodes,
         Err(error) => {
             findings.push(*error);
-            return policy;
+            return (policy, evidence);
         }
     };
-    let Some(node) = nodes.first() else { return policy };
+    let Some(node) = nodes.first() else { return (policy, evidence) };
     let mut reader = Reader { source, findings };
     if !reader.known_keys(node, &KEYS, "the policy") {
-        return policy;
+        return (policy, evidence);
     }
     let times: [(&str, &mut i64); 4] = [
         ("half-life", &mut policy.half_life_millis),
@@ -62,13 +68,17 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
             entry.value.elements().iter().filter_map(|node| response(&mut reader, node)).collect();
     }
     if let Some(entry) = node.get("same-evidence") {
-        policy.same_evidence = entry
+        let mut named = |rule: &Node| reader.scalar(rule).map(|word| (word, rule.span));
+        evidence = entry
             .value
             .elements()
             .iter()
-            .map(|group| group.elements().iter().filter_map(|rule| reader.scalar(rule)).collect())
+            .map(|group| group.elements().iter().filter_map(&mut named).collect())
             .collect();
+        let names = evidence.iter().map(|group| group.iter().map(|(rule, _)| Arc::clone(rule)));
+        policy.same_evidence = names.map(Iterator::collect).collect();
     }
+    noisy_rules(&mut reader, node, &mut policy);
     if let Some(entry) = node.get("plans")
         && reader.is_map(&entry.value)
     {
@@ -81,7 +91,7 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> Policy 
             .collect();
         policy.plans.sort_by(|a, b| a.0.cmp(&b.0));
     }
-    policy
+    (policy, evidence)
 }
 
 fn set<T>(slot: &mut T, value: Option<T>) {
@@ -103,6 +113,16 @@ fn multipliers(reader: &mut Reader<'_>, node: &Node, policy: &mut Policy) {
     }
     for (key, value) in values {
         set(value, reader.number(&entry.value, key, 0.0, 100.0));
+    }
+}
+
+fn noisy_rules(reader: &mut Reader<'_>, node: &Node, policy: &mut Policy) {
+    let Some(entry) = node.get("noisy-rules") else { return };
+    let noisy = &mut policy.noisy_rules;
+    if reader.known_keys(&entry.value, &["accounts-per-hour", "times-usual"], "noisy-rules") {
+        let accounts = reader.number(&entry.value, "accounts-per-hour", 1.0, 1e6);
+        set(&mut noisy.accounts_per_hour, accounts);
+        set(&mut noisy.times_usual, reader.number(&entry.value, "times-usual", 0.0, 1e3));
     }
 }
 

@@ -160,6 +160,30 @@ fn is(field: &str, known: &str) -> bool {
     field == known || below(field, known) || (free_form.contains(&known) && below(known, field))
 }
 
+/// Returns whether an event has at most one value of a field: not for lists, objects and free-form
+/// values.
+pub(super) fn is_single(field: &str) -> bool {
+    const MANY: [&str; 14] = [
+        "account.network_allowlist",
+        "content.urls",
+        "content.hosts",
+        "content.domains",
+        "content.phones",
+        "message.variables",
+        "broadcast.recipients",
+        "broadcast.variables",
+        "broadcast.button_params.type",
+        "broadcast.button_params.values",
+        "broadcast.button_params.index",
+        "broadcast.hide_variables",
+        "change.old",
+        "change.new",
+    ];
+    lists(None).into_iter().flatten().any(|known| *known == field)
+        && !MANY.contains(&field)
+        && !field.starts_with("template.buttons.")
+}
+
 fn lists(category: Option<&str>) -> Vec<&'static [&'static str]> {
     match category {
         Some("message") => vec![COMMON, DERIVED, CONTENT, MESSAGE],

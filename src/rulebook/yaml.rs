@@ -106,11 +106,17 @@ pub(super) fn parse(source: &Arc<SourceText>) -> Result<Vec<Node>, Box<Diagnosti
     let shift = source.text.len() - text.len();
     let mut nodes = serde_saphyr::from_multiple_with_options::<Node>(text, parser_options())
         .map_err(|error| {
-            let span = error.location().map_or(Span::default(), span_of);
+            let span = error.location().map_or(Span::default(), |location| place(location, text));
             let span =
                 Span::new(span.start + shift, (span.end + shift).max(span.start + shift + 1));
             let code = code_of(&error);
-            Box::new(Diagnostic::new(code, source, span, message_of(&error)))
+            let message = if code == Code::YamlTooLarge {
+                // The library tells which of its counters ran over.
+                code.explanation().summary.to_owned()
+            } else {
+                message_of(&error)
+            };
+            Box::new(Diagnostic::new(code, source, span, message))
         })?;
     nodes.retain(|node| node.value != Value::Null);
     if shift > 0 {
@@ -188,6 +194,21 @@ fn parser_options() -> serde_saphyr::Options {
             max_replay_stack_depth: 8,
         },
     }
+}
+
+/// Of an error; some know their line and column only.
+fn place(location: Location, text: &str) -> Span {
+    if location.span().byte_offset().is_some() {
+        return span_of(location);
+    }
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).saturating_sub(1);
+    let mut lines = text.split_inclusive('\n');
+    let above = number(location.line().into());
+    let start: usize = lines.by_ref().take(above).map(str::len).sum();
+    let line = lines.next().unwrap_or_default().trim_end();
+    let behind = line.chars().take(number(location.column().into())).map(char::len_utf8);
+    let start = start + behind.sum::<usize>();
+    Span::new(start, start)
 }
 
 fn span_of(location: Location) -> Span {

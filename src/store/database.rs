@@ -363,6 +363,7 @@ fn is_locked(error: &sled::Error) -> bool {
 }
 
 /// Tries again while a lock is held, [`LOCK_ATTEMPTS`] times at most.
+#[expect(clippy::disallowed_methods, reason = "the store is synchronous, and waits only to open")]
 fn patiently<T, E>(
     mut attempt: impl FnMut() -> Result<T, E>,
     is_held: impl Fn(&E) -> bool,

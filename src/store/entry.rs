@@ -51,6 +51,26 @@ pub enum HoldReason {
     Budget,
 }
 
+impl HoldReason {
+    /// Returns the reason in words, to stand behind "because".
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Mode => "its mode is `approve`",
+            Self::Approval(ApprovalReason::Protected) => "the account is protected",
+            Self::Approval(ApprovalReason::TooFewRules) => {
+                "neither two stable rules nor a critical one stand behind it"
+            }
+            Self::Approval(ApprovalReason::Cooldown) => {
+                "the last action of this kind on this account is too recent"
+            }
+            Self::Approval(ApprovalReason::NoisyRule) => {
+                "a rule behind it hits too many accounts to be trusted"
+            }
+            Self::Budget => "the budget of actions without a person is spent",
+        }
+    }
+}
+
 /// What a receiver did for one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserOutcome {

@@ -10,6 +10,7 @@
 //! | `shard/` number | `a` account | state of the account, bytes of the engine |
 //! | `shard/` number | `o` topic index | next offset to read, 8 bytes big-endian |
 //! | `shard/` number | `s` | state of the whole shard, bytes of the engine |
+//! | `shard/` number | `r` | what rules did over all accounts of the shard, bytes of the engine |
 //! | `shard/` number | `i` incident id | [`crate::incident::Incident`] |
 //! | `shard/` number | `t` open or closed, opened newest first, id | nothing: incidents in order |
 //! | `shard/` number | `c` length of account, account, opened newest first, id | nothing: incidents of an account |
@@ -39,6 +40,7 @@ pub(super) const FORMAT_VERSION: u8 = 1;
 pub(super) const RESPOND_STATE: &[u8] = b"state";
 pub(super) const TOPIC_PREFIX: &[u8] = b"topic/";
 pub(super) const SHARD_STATE: &[u8] = b"s";
+pub(super) const SHARD_TALLY: &[u8] = b"r";
 
 pub(super) const ACCOUNT: u8 = b'a';
 pub(super) const OFFSET: u8 = b'o';

@@ -21,6 +21,8 @@ pub struct Batch {
     /// The next offset to read of each topic; topics that are not named keep theirs.
     pub offsets: Option<BTreeMap<TopicIndex, Offset>>,
     pub shard_state: Option<Vec<u8>>,
+    /// What rules did over all accounts, as of the last record behind these changes.
+    pub shard_tally: Option<Vec<u8>>,
     /// Written where the revision is higher than the stored one.
     pub incidents: Vec<Incident>,
     /// Inserted only where the id is not known: a replay never sends again.
@@ -36,6 +38,7 @@ impl Batch {
             && self.forgotten.is_empty()
             && self.offsets.is_none()
             && self.shard_state.is_none()
+            && self.shard_tally.is_none()
             && self.incidents.is_empty()
             && self.outbox.is_empty()
     }
@@ -123,6 +126,11 @@ impl ShardStore {
         self.content(layout::SHARD_STATE)
     }
 
+    /// Returns what rules did over all accounts of the shard.
+    pub fn shard_tally(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.content(layout::SHARD_TALLY)
+    }
+
     /// Makes a batch durable: all of it is on the disk when this returns, or nothing of it counts.
     ///
     /// # Errors
@@ -180,5 +188,8 @@ fn put_state(batch: &Batch, change: &mut Change) {
     }
     if let Some(state) = &batch.shard_state {
         change.put(layout::SHARD_STATE, envelope::seal(layout::SHARD_STATE, state));
+    }
+    if let Some(tally) = &batch.shard_tally {
+        change.put(layout::SHARD_TALLY, envelope::seal(layout::SHARD_TALLY, tally));
     }
 }

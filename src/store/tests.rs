@@ -107,6 +107,7 @@ fn batch_of(number: i64) -> Batch {
         accounts: (0..20).map(|i| (account(&format!("a{i}")), state(number))).collect(),
         offsets: Some([(TopicIndex(0), Offset(number)), (TopicIndex(1), Offset(number))].into()),
         shard_state: Some(state(number)),
+        shard_tally: Some(state(number + 1)),
         audit: Vec::new(),
         outbox: vec![entry(&incident, "platform")],
         incidents: vec![incident],
@@ -139,6 +140,7 @@ fn what_was_committed_is_there_after_reopening() {
     assert_eq!(shard.account(&account("a5")).unwrap(), Some(state(10)));
     assert_eq!(shard.account(&account("nobody")).unwrap(), None);
     assert_eq!(shard.shard_state().unwrap(), Some(state(10)));
+    assert_eq!(shard.shard_tally().unwrap(), Some(state(11)));
     assert_eq!(store.responder_state().unwrap().as_deref(), Some(b"budgets".as_slice()));
     let mut seen = 0;
     shard
@@ -413,6 +415,7 @@ fn damage_is_an_error_when_quarantine_is_off() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "that a lock is waited for is seen only in time")]
 fn a_state_that_is_just_being_let_go_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");

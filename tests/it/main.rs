@@ -18,6 +18,7 @@ mod kafka_ingest;
 mod mail_tls;
 mod openapi;
 mod outage;
+mod promote;
 mod rules;
 mod support;
 mod takeover;

@@ -24,6 +24,54 @@ fn the_shipped_rules_pass_their_tests() {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
+#[test]
+fn the_shipped_rules_have_no_findings() {
+    let output = rules(&["lint"], &project_path("rules"));
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn lint_ends_with_0_1_or_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("asks_for_code.yaml");
+    for (content, code, said) in [
+        (RULE.to_owned(), 1, "SP507"),
+        (format!("# satpam: ignore[SP507] a sketch\n{RULE}"), 0, "0 errors, 0 warnings"),
+        (RULE.replace("high", "hihg"), 1, "(1 fixable with --fix)"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = rules(&["lint"], folder.path());
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(told.contains(said), "{told}");
+    }
+    assert_eq!(rules(&["lint"], Path::new("no/such/folder")).status.code(), Some(2));
+}
+
+#[test]
+fn a_rule_that_no_test_keeps_silent_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("asks_for_code.yaml"), RULE).unwrap();
+    let matching = case("a", "kirim kode otp", "{matches: [asks_for_code]}");
+    let silent = case("b", "halo", "{not: [asks_for_code]}");
+    for (cases, said) in [
+        (matching.clone() + &silent, None),
+        (
+            matching.clone() + &silent + "    todo: some day\n",
+            Some("no test has the rule stay silent"),
+        ),
+        (matching, Some("no test has the rule stay silent")),
+        (silent, Some("no test has the rule match")),
+    ] {
+        let tests = folder.path().join("asks_for_code.test.yaml");
+        std::fs::write(tests, format!("tests:\n{cases}")).unwrap();
+        let output = rules(&["lint"], folder.path());
+        let told = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(i32::from(said.is_some())), "{told}");
+        assert!(told.contains(said.unwrap_or("0 warnings")), "{told}");
+    }
+}
+
 const RULE: &str = "\
 title: Asks for a code
 name: asks_for_code

@@ -26,7 +26,7 @@ impl<'r> Accounts<'r> {
             dedupe_window: TimeSpan::from_millis(0),
             ..Settings::default()
         };
-        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
         shard.adopt(rules);
         Self { rules, settings, shard, workspace: Workspace::default() }
     }

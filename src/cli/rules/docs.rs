@@ -151,6 +151,9 @@ fn codes() -> String {
         "# Findings\n\n<!-- Written by `satpam rules docs --codes`. -->\n\n\
          What `satpam rules lint` and `satpam check` tell, by code. A rule set with an error is not \
          used; one with warnings is. `satpam rules explain CODE` prints the same.\n\n\
+         A warning that an author has looked at and accepts is ignored by a comment with a reason: \
+         `# satpam: ignore[SP503] reason` behind something on a line is about that line, on a line \
+         of its own about the whole document it stands in. Errors cannot be ignored.\n\n\
          | Code | | |\n| --- | --- | --- |\n",
     );
     let severity = |code: Code| match code.severity() {

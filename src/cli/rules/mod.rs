@@ -8,6 +8,7 @@ mod fmt;
 mod lint;
 mod list;
 mod new;
+mod promote;
 mod schema;
 mod show;
 mod test;
@@ -38,6 +39,7 @@ enum Verb {
     Lint(lint::Args),
     Test(test::Args),
     Explain(explain::Args),
+    Promote(promote::Args),
 }
 
 /// Runs the verb that the arguments name.
@@ -53,6 +55,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Verb::Lint(args) => lint::run(args),
         Verb::Test(args) => test::run(args),
         Verb::Explain(args) => explain::run(args),
+        Verb::Promote(args) => promote::run(args),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The index of one field: from a value to the rules that it calls for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
@@ -20,9 +20,6 @@ pub(in crate::detect) struct FieldIndex {
     numbers: HashMap<u64, HitId>,
     present: Option<HitId>,
 }
-
-/// The index of a target for the rules of one group.
-pub(in crate::detect) type GroupIndex = ((usize, Target), FieldIndex);
 
 /// What a found key stands for.
 #[derive(Debug, Default)]
@@ -110,13 +107,13 @@ impl FieldIndex {
     }
 }
 
-/// Collects what rules look for, then builds the index of each field for each group of rules.
+/// Collects what rules look for, then builds the index of each field.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
-    fields: BTreeMap<(usize, Target), FieldBuilder>,
+    fields: BTreeMap<Target, FieldBuilder>,
     hits: Vec<HitBuilder>,
-    /// The tests that are looked for, by group.
-    watched: BTreeSet<(usize, AtomId)>,
+    /// The tests that are looked for, and their gates.
+    watched: BTreeMap<AtomId, u8>,
 }
 
 #[derive(Debug, Default)]
@@ -138,14 +135,8 @@ struct HitBuilder {
 
 impl IndexBuilder {
     /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(
-        &mut self,
-        group: usize,
-        trigger: &Trigger,
-        atom: AtomId,
-        rule: DetectionIndex,
-    ) {
-        self.enter(group, trigger.target, &trigger.key, &mut |hit| {
+    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
+        self.enter(trigger.target, &trigger.key, &mut |hit| {
             if trigger.proves && hit.proves.is_none() {
                 hit.proves = Some(atom);
             }
@@ -153,35 +144,29 @@ impl IndexBuilder {
                 hit.rules.push(rule);
             }
         });
-        self.gate(group, trigger, atom);
+        self.gate(trigger, atom);
     }
 
-    /// Returns whether what a test needs is looked for: it is a trigger in this group, or an
-    /// expression over a field that is searched anyway, and then joins.
-    pub(in crate::detect) fn watch(
-        &mut self,
-        group: usize,
-        trigger: &Trigger,
-        atom: AtomId,
-        is_regex: bool,
-    ) -> bool {
-        if self.watched.contains(&(group, atom)) {
-            return true;
-        }
+    /// Lets the literals that an expression needs be looked for, where its field is searched
+    /// anyway: it then runs only where they are.
+    pub(in crate::detect) fn watch(&mut self, trigger: &Trigger, atom: AtomId) {
         let has_literals = matches!(trigger.key, TriggerKey::Contains(_));
-        let joins = is_regex && has_literals && self.fields.contains_key(&(group, trigger.target));
-        if joins {
-            self.gate(group, trigger, atom);
+        if has_literals && self.fields.contains_key(&trigger.target) {
+            self.gate(trigger, atom);
         }
-        joins
     }
 
-    fn gate(&mut self, group: usize, trigger: &Trigger, atom: AtomId) {
-        if !self.watched.insert((group, atom)) {
+    /// Returns what must have been found before a test can hold; 0 where it is not looked for.
+    pub(in crate::detect) fn gate_of(&self, atom: AtomId) -> u8 {
+        self.watched.get(&atom).copied().unwrap_or_default()
+    }
+
+    fn gate(&mut self, trigger: &Trigger, atom: AtomId) {
+        if self.watched.insert(atom, trigger.gate()).is_some() {
             return;
         }
         let mut open = |key: &TriggerKey, bit| {
-            self.enter(group, trigger.target, key, &mut |hit| {
+            self.enter(trigger.target, key, &mut |hit| {
                 let gate = Gate { atom, bit };
                 if hit.proves != Some(atom) && !hit.gates.contains(&gate) {
                     hit.gates.push(gate);
@@ -195,14 +180,8 @@ impl IndexBuilder {
     }
 
     /// Finds or makes what a key stands for.
-    fn enter(
-        &mut self,
-        group: usize,
-        target: Target,
-        key: &TriggerKey,
-        change: &mut dyn FnMut(&mut HitBuilder),
-    ) {
-        let field = self.fields.entry((group, target)).or_default();
+    fn enter(&mut self, target: Target, key: &TriggerKey, change: &mut dyn FnMut(&mut HitBuilder)) {
+        let field = self.fields.entry(target).or_default();
         let hits = &mut self.hits;
         let mut enter = |slot: &mut HitId| {
             if *slot == UNSET {
@@ -228,7 +207,7 @@ impl IndexBuilder {
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (Vec<GroupIndex>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<(Target, FieldIndex)>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
         let (mut rules, mut gates) = (Vec::new(), Vec::new());

@@ -8,7 +8,7 @@
 //! neighbouring runs, every second to fourth place of the text is enough. Literals of up to three
 //! bytes have a bitmap of their first two.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::affix::HitId;
 use super::literal::{Edges, Literal};
@@ -266,37 +266,52 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
 /// Literals of one to three bytes.
 #[derive(Debug)]
 struct ShortLiterals {
-    /// One bit for each pair of bytes that a literal may begin at; of the last byte of a text the
-    /// pair's second is 0.
-    pairs: Box<[u64; PAIR_WORDS]>,
-    /// Sorted.
-    literals: Box<[(Literal, HitId)]>,
-    /// The first literal of each first byte, and the end.
-    first: Box<[u32; 257]>,
+    /// One bit for each pair of bytes that a literal may begin at, and how many bits stand before
+    /// each word; of the last byte of a text the pair's second is 0.
+    pairs: Box<[(u64, u32); PAIR_WORDS]>,
+    /// The entries of each such pair, and the end.
+    first: Box<[u32]>,
+    entries: Box<[ShortEntry]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ShortEntry {
+    length: u8,
+    third: u8,
+    edges: Edges,
+    hit: HitId,
 }
 
 const PAIR_WORDS: usize = 1 << 10;
 
 impl ShortLiterals {
-    fn new(mut literals: Vec<(Literal, HitId)>) -> Self {
-        literals.sort_unstable();
-        let first_byte = |literal: &Literal| literal.text.bytes().next().unwrap_or_default();
-        let mut pairs = Box::new([0; PAIR_WORDS]);
-        let mut first = Box::new([0; 257]);
-        for (literal, _) in &literals {
-            let second = literal.text.bytes().nth(1);
-            let seconds = second.map_or(0..=255, |second| second..=second);
+    fn new(literals: Vec<(Literal, HitId)>) -> Self {
+        let mut by_pair: BTreeMap<usize, Vec<ShortEntry>> = BTreeMap::new();
+        for (Literal { text, edges }, hit) in literals {
+            let byte = |at: usize| text.as_bytes().get(at).copied();
+            let length = u8::try_from(text.len()).expect("short literals are short");
+            let third = byte(2).unwrap_or_default();
+            let seconds = byte(1).map_or(0..=255, |second| second..=second);
             for second in seconds {
-                let pair = pair_of(first_byte(literal), second);
-                pairs[pair / 64] |= 1 << (pair % 64);
+                let pair = pair_of(byte(0).unwrap_or_default(), second);
+                let entry = ShortEntry { length, third, edges, hit };
+                by_pair.entry(pair).or_default().push(entry);
             }
         }
-        for (byte, start) in first.iter_mut().enumerate() {
-            let is_before =
-                |(literal, _): &(Literal, HitId)| usize::from(first_byte(literal)) < byte;
-            *start = narrow(literals.partition_point(is_before));
+        let mut pairs = Box::new([(0_u64, 0_u32); PAIR_WORDS]);
+        let (mut first, mut entries) = (Vec::new(), Vec::new());
+        for (pair, of_pair) in by_pair {
+            pairs[pair / 64].0 |= 1 << (pair % 64);
+            first.push(narrow(entries.len()));
+            entries.extend(of_pair);
         }
-        Self { pairs, literals: literals.into_boxed_slice(), first }
+        first.push(narrow(entries.len()));
+        let mut before = 0;
+        for (bits, bits_before) in pairs.iter_mut() {
+            *bits_before = before;
+            before += bits.count_ones();
+        }
+        Self { pairs, first: first.into_boxed_slice(), entries: entries.into_boxed_slice() }
     }
 
     fn scan(&self, text: &[u8], visit: &mut impl FnMut(HitId)) {
@@ -313,14 +328,23 @@ impl ShortLiterals {
     #[inline]
     fn look(&self, text: &[u8], at: usize, first: u8, second: u8, visit: &mut impl FnMut(HitId)) {
         let pair = pair_of(first, second);
-        if self.pairs[pair / 64] >> (pair % 64) & 1 != 0 {
-            let range = self.first[usize::from(first)]..self.first[usize::from(first) + 1];
-            for (literal, hit) in &self.literals[range.start as usize..range.end as usize] {
-                if text[at..].starts_with(literal.text.as_bytes())
-                    && literal.edges.allow(text, at, at + literal.text.len())
-                {
-                    visit(*hit);
-                }
+        let (bits, before) = self.pairs[pair / 64 % PAIR_WORDS];
+        if bits >> (pair % 64) & 1 != 0 {
+            let rank = before + (bits & ((1 << (pair % 64)) - 1)).count_ones();
+            self.compare(rank as usize, text, at, visit);
+        }
+    }
+
+    fn compare(&self, rank: usize, text: &[u8], at: usize, visit: &mut impl FnMut(HitId)) {
+        let third = text.get(at + 2);
+        let range = self.first[rank] as usize..self.first[rank + 1] as usize;
+        for entry in &self.entries[range] {
+            let end = at + usize::from(entry.length);
+            if end <= text.len()
+                && (entry.length < 3 || third == Some(&entry.third))
+                && entry.edges.allow(text, at, end)
+            {
+                visit(entry.hit);
             }
         }
     }

@@ -34,14 +34,6 @@ pub(in crate::detect) struct Trigger {
     odds: f64,
 }
 
-impl Trigger {
-    /// Returns the bits of all that must be found before the test can hold: the first is the key's.
-    pub(in crate::detect) fn gate(&self) -> u8 {
-        let bits = (0..=self.also.len()).map(|at| 1 << at);
-        bits.fold(0, |gate, bit: u8| gate | bit)
-    }
-}
-
 /// The triggers of all tests of a rule set; nothing for a test that may hold where its field is
 /// absent.
 #[derive(Debug)]
@@ -51,6 +43,28 @@ pub(in crate::detect) struct Triggers {
 
 /// Odds of a trigger that says no more than that a field is there.
 const ODDS_PRESENT: f64 = 0.5;
+
+impl Trigger {
+    /// Returns what to look for where a test may hold; nothing for one that may hold where its
+    /// field is absent.
+    pub(in crate::detect) fn of(atom: &Atom) -> Option<Self> {
+        let sets =
+            if let Test::Regex(regex) = &atom.test { required_sets(regex) } else { Vec::new() };
+        let mut sets = sets.into_iter();
+        let (key, proves, odds) = match sets.next() {
+            Some(LiteralSet { literals, odds }) => (TriggerKey::Contains(literals), false, odds),
+            None => key_of(&atom.test)?,
+        };
+        let also = sets.map(|set| set.literals).collect();
+        Some(Self { target: atom.target, key, proves, also, odds })
+    }
+
+    /// Returns the bits of all that must be found before the test can hold: the first is the key's.
+    pub(in crate::detect) fn gate(&self) -> u8 {
+        let bits = (0..=self.also.len()).map(|at| 1 << at);
+        bits.fold(0, |gate, bit: u8| gate | bit)
+    }
+}
 
 impl Triggers {
     /// Works out the trigger of each test. `conditions` are those of all rules, to count how many
@@ -68,27 +82,15 @@ impl Triggers {
             .iter()
             .zip(uses)
             .map(|(atom, uses)| {
-                let sets = if let Test::Regex(regex) = &atom.test {
-                    required_sets(regex)
-                } else {
-                    Vec::new()
-                };
-                let mut sets = sets.into_iter();
-                let (key, proves, odds) = match sets.next() {
-                    Some(LiteralSet { literals, odds }) => {
-                        (TriggerKey::Contains(literals), false, odds)
-                    }
-                    None => key_of(&atom.test)?,
-                };
-                let odds = rarity::with_uses(odds, uses) + cost_of(atom.target, fields);
-                let also = sets.map(|set| set.literals).collect();
-                Some(Trigger { target: atom.target, key, proves, also, odds })
+                let trigger = Trigger::of(atom)?;
+                let odds = rarity::with_uses(trigger.odds, uses) + cost_of(atom.target, fields);
+                Some(Trigger { odds, ..trigger })
             })
             .collect();
         Self { by_atom }
     }
 
-    pub(in crate::detect) fn of(&self, atom: AtomId) -> Option<&Trigger> {
+    fn of(&self, atom: AtomId) -> Option<&Trigger> {
         self.by_atom.get(atom.0 as usize)?.as_ref()
     }
 

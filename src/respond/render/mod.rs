@@ -7,7 +7,7 @@ mod letter;
 pub mod locale;
 pub mod mask;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub use letter::{Mail, RenderError, Templates};
 
 use crate::incident::{DeliveryKind, Incident, Planned, StaffMail, TenantMail};
 use crate::rulebook::{ActionKind, Credential};
-use crate::store::{HoldReason, OutboxEntry, OutboxStatus};
+use crate::store::{OutboxEntry, OutboxStatus};
 use letter::Letter;
 use locale::Language;
 
@@ -434,35 +434,23 @@ fn contributions(
 }
 
 fn action_context(entry: &OutboxEntry) -> Option<ActionContext> {
-    let DeliveryKind::Action(kind) = entry.planned.kind else { return None };
+    let kind = match entry.planned.kind {
+        DeliveryKind::Action(kind) => kind.as_str(),
+        DeliveryKind::TenantMail(TenantMail::Notice) => "mail to the tenant",
+        DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_) => return None,
+    };
     let id = |wanted: bool| wanted.then(|| entry.planned.id.to_string());
     let (status, id) = match entry.status {
         OutboxStatus::Due => ("on its way".to_owned(), id(false)),
         OutboxStatus::Held(reason) => {
-            (format!("needs approval, because {}", hold_reason(reason)), id(true))
+            (format!("needs approval, because {}", reason.text()), id(true))
         }
         OutboxStatus::Done => ("done".to_owned(), id(true)),
         OutboxStatus::Recorded => ("recorded only".to_owned(), id(false)),
         OutboxStatus::Parked => ("failed and parked".to_owned(), id(true)),
         OutboxStatus::Refused => ("refused".to_owned(), id(true)),
     };
-    Some(ActionContext { kind: kind.as_str(), status, id })
-}
-
-/// Says why an action waits for a person.
-pub fn hold_reason(reason: HoldReason) -> &'static str {
-    use crate::incident::ApprovalReason;
-    match reason {
-        HoldReason::Mode => "its mode is approve",
-        HoldReason::Approval(ApprovalReason::Protected) => "the account is protected",
-        HoldReason::Approval(ApprovalReason::TooFewRules) => {
-            "neither two stable rules nor a critical one stand behind it"
-        }
-        HoldReason::Approval(ApprovalReason::Cooldown) => {
-            "the last action of this kind on this account is too recent"
-        }
-        HoldReason::Budget => "the platform-wide budget is spent",
-    }
+    Some(ActionContext { kind, status, id })
 }
 
 #[derive(Serialize)]

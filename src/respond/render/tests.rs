@@ -14,7 +14,7 @@ use crate::store::{HoldReason, UserOutcome};
 
 const OPENED: i64 = 1_795_489_440_000;
 
-fn incident(language: Option<&str>) -> Incident {
+pub(in crate::respond) fn incident(language: Option<&str>) -> Incident {
     let account = AccountId::new("toko-abc123").unwrap();
     Incident {
         id: IncidentId(Uuid::from_u128(0x7f3c_2a00_0000_0000_0000_0000_0000_0001)),

@@ -197,7 +197,7 @@ fn detections_behind(rules: &Rules, rule: RuleIndex, found: &mut Vec<DetectionIn
 }
 
 fn fresh(rules: &Rules) -> Shard {
-    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
     shard.adopt(rules);
     shard
 }

@@ -112,6 +112,7 @@ fn check_once(args: &Args, now: WallTime) -> Result<Outcome, String> {
         return Ok(Outcome { findings: read.unreadable, files, ..Outcome::default() });
     }
     let mut sources = read.sources;
+    rulebook::read_tests(&mut sources).map_err(|error| with_cause(&error))?;
     sources.now = Some(EventTime::from_millis(now.0));
     Ok(match rulebook::compile(&sources) {
         Ok((rulebook, findings)) => {

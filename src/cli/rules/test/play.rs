@@ -67,7 +67,7 @@ pub(super) fn play(
         incoming.push(Incoming { position, events: events.into_vec() });
     }
 
-    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None);
+    let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
     shard.adopt(rules);
     let mut played = Played::default();
     let mut events = 0;
