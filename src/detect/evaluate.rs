@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
 use super::derived::{DerivedField, DerivedGroup, DerivedSource};
-use super::index::{FieldIndex, Hits, Triggers};
+use super::index::{FieldIndex, Hits, Triggers, each_atom};
 use super::paths::PathTrie;
 use super::pattern;
-use super::program::{Program, StepId};
-use super::route::{EventSource, Route, SharedRoutes, SourceGroup};
+use super::program::{Outlook, Program, StepId};
+use super::route::{EventSource, Route, Routes, SharedRoutes, SourceGroup};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
 use super::values::{
     account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
@@ -130,9 +130,17 @@ impl Detector {
             }
             let group = *group_of.entry(&detection.logsource).or_insert_with(|| {
                 let logsource = detection.logsource.clone();
-                groups.push(SourceGroup { logsource, triggered: Vec::new(), always: Vec::new() });
+                groups.push(SourceGroup::new(logsource));
                 groups.len() - 1
             });
+            let exceptions = detection.exceptions.iter().map(|exception| &exception.condition);
+            for condition in std::iter::once(&detection.condition).chain(exceptions) {
+                each_atom(condition, &mut |atom| {
+                    if matches!(self.atoms[atom.0 as usize].test, CompiledTest::Regex(_)) {
+                        groups[group].expressions.insert(atom);
+                    }
+                });
+            }
             let Some(chosen) = triggers.choose(&detection.condition) else {
                 groups[group].always.push(rule);
                 self.unindexed.push(rule);
@@ -176,13 +184,7 @@ impl Detector {
         out.clear();
         self.fit(scratch);
         let Scratch { values, memo, routes, .. } = scratch;
-        let route = routes.get(
-            subject.logsource,
-            &self.routes,
-            &self.groups,
-            &self.rulebook.atoms,
-            &self.derived,
-        );
+        let route = self.route(subject, routes);
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
         memo.begin(route.hits.len());
         Self::collect_candidates(subject, route, values, memo);
@@ -191,6 +193,11 @@ impl Detector {
         out.extend(candidates.iter().filter(|rule| evaluation.matches(**rule)));
         memo.candidates = candidates;
         out.sort_unstable();
+    }
+
+    fn route<'r>(&self, subject: &Subject<'_>, routes: &'r mut Routes) -> &'r Route {
+        let (atoms, derived) = (&self.rulebook.atoms, &self.derived);
+        routes.get(subject.logsource, &self.routes, &self.groups, atoms, derived)
     }
 
     fn fit(&self, scratch: &mut Scratch) {
@@ -276,11 +283,14 @@ fn visit_hit(hit: u32, hits: &Hits, memo: &mut Memo) {
     if !memo.is_first_hit(hit) {
         return;
     }
-    let (proves, rules) = hits.of(hit);
-    if let Some(atom) = proves {
+    let called = hits.of(hit);
+    if let Some(atom) = called.proves {
         memo.set_atom(atom, true);
     }
-    for rule in rules {
+    for gate in called.gates {
+        memo.open(*gate);
+    }
+    for rule in called.rules {
         memo.add_candidate(*rule);
     }
 }
@@ -300,7 +310,7 @@ pub(super) fn applies(exception: &Exception, account: &AccountId, time: EventTim
 }
 
 /// The conditions of one event's candidates.
-struct Evaluation<'e, 'a> {
+pub(super) struct Evaluation<'e, 'a> {
     detector: &'e Detector,
     subject: &'e Subject<'a>,
     route: &'e Route,
@@ -308,9 +318,32 @@ struct Evaluation<'e, 'a> {
     memo: &'e mut Memo,
 }
 
-impl Evaluation<'_, '_> {
+impl<'e, 'a> Evaluation<'e, 'a> {
+    /// Goes on with the event that `scratch` was used for last.
+    pub(super) fn new(
+        detector: &'e Detector,
+        subject: &'e Subject<'a>,
+        scratch: &'e mut Scratch,
+    ) -> Self {
+        let Scratch { values, memo, routes, .. } = scratch;
+        let route = detector.route(subject, routes);
+        Self { detector, subject, route, values, memo }
+    }
+
     fn matches(&mut self, rule: DetectionIndex) -> bool {
         let steps = &self.detector.conditions[rule.0 as usize];
+        // What the index knows often decides a condition of many expressions, which are dear.
+        let outlook = self.detector.program.outlook(steps.condition, &mut |atom| match self
+            .memo
+            .atom(atom)
+        {
+            Some(holds) => Outlook::of(holds),
+            None if self.is_open(atom) => Outlook::Open,
+            None => Outlook::Fails,
+        });
+        if outlook == Outlook::Fails {
+            return false;
+        }
         if !self.holds(steps.condition) {
             return false;
         }
@@ -325,11 +358,21 @@ impl Evaluation<'_, '_> {
         detector.program.holds(step, &mut |atom| self.atom(atom))
     }
 
-    fn atom(&mut self, atom: AtomId) -> bool {
+    fn is_open(&self, atom: AtomId) -> bool {
+        self.memo.is_open(atom, self.route.gate(atom))
+    }
+
+    /// Returns what a test looks at.
+    pub(super) fn target(&self, atom: AtomId) -> Target {
+        self.detector.atoms[atom.0 as usize].target
+    }
+
+    /// Returns whether a test holds.
+    pub(super) fn atom(&mut self, atom: AtomId) -> bool {
         if let Some(known) = self.memo.atom(atom) {
             return known;
         }
-        if self.route.decides(atom) {
+        if !self.is_open(atom) {
             return false;
         }
         let holds = self.test(&self.detector.atoms[atom.0 as usize]);
@@ -338,12 +381,8 @@ impl Evaluation<'_, '_> {
     }
 
     fn test(&mut self, atom: &CompiledAtom) -> bool {
-        let field = match atom.target {
-            Target::Field(field) => Some(field),
-            Target::AnyValue => None,
-        };
+        let field = field_of(atom.target);
         self.load(field);
-        let mut next = self.values.first(field);
         if let CompiledTest::Exists(present) = &atom.test {
             return self.is_present(field) == *present;
         }
@@ -353,13 +392,32 @@ impl Evaluation<'_, '_> {
         if let CompiledTest::FieldRef { other, .. } = &atom.test {
             self.load(Some(*other));
         }
+        self.first_holding(&atom.test, field).is_some()
+    }
+
+    /// Returns the first value of a field that a test holds for.
+    fn first_holding(&mut self, test: &CompiledTest, field: Option<FieldId>) -> Option<HeldId> {
+        let mut next = self.values.first(field);
         while let Some(held) = next {
-            if self.value_holds(&atom.test, held) {
-                return true;
+            if self.value_holds(test, held) {
+                return Some(held);
             }
             next = self.values.next(held);
         }
-        false
+        None
+    }
+
+    /// Returns the text of the first value that a test holds for; `null` for null.
+    pub(super) fn deciding_value(&mut self, atom: AtomId) -> Option<String> {
+        let atom = &self.detector.atoms[atom.0 as usize];
+        let field = field_of(atom.target);
+        self.load(field);
+        if let CompiledTest::FieldRef { other, .. } = &atom.test {
+            self.load(Some(*other));
+        }
+        let held = self.first_holding(&atom.test, field)?;
+        let text = self.values.text(held, self.subject.document);
+        Some(text.map_or_else(|| "null".to_owned(), str::to_owned))
     }
 
     fn load(&mut self, field: Option<FieldId>) {
@@ -442,6 +500,13 @@ impl Evaluation<'_, '_> {
             next = self.values.next(other);
         }
         false
+    }
+}
+
+fn field_of(target: Target) -> Option<FieldId> {
+    match target {
+        Target::Field(field) => Some(field),
+        Target::AnyValue => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which rules look at events of a log source: worked out once for each source.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::DerivedField;
@@ -39,6 +40,15 @@ pub(super) struct SourceGroup {
     pub(super) triggered: Vec<(DetectionIndex, Box<[AtomId]>)>,
     /// The rules that have none.
     pub(super) always: Vec<DetectionIndex>,
+    /// The regular expressions of all of them.
+    pub(super) expressions: BTreeSet<AtomId>,
+}
+
+impl SourceGroup {
+    pub(super) fn new(logsource: LogSource) -> Self {
+        let (triggered, always, expressions) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { logsource, triggered, always, expressions }
+    }
 }
 
 /// What is looked for in events of one source: one index for each field over all rules that cover
@@ -52,8 +62,8 @@ pub(super) struct Route {
     pub(super) any_value: Option<Box<FieldIndex>>,
     pub(super) always: Vec<DetectionIndex>,
     pub(super) hits: Hits,
-    /// Tests that hold exactly where the index finds them: one bit for each.
-    decided: Box<[u64]>,
+    /// Of each test what must have been found before it can hold; 0 where nothing is looked for.
+    gates: Box<[u8]>,
 }
 
 impl Route {
@@ -66,13 +76,21 @@ impl Route {
                 builder.add(&trigger, *id, *rule);
             }
         }
+        let expressions: BTreeSet<AtomId> =
+            groups.iter().flat_map(|group| &group.expressions).copied().collect();
+        for id in expressions {
+            if let Some(trigger) = Trigger::of(&atoms[id.0 as usize]) {
+                builder.watch(&trigger, id);
+            }
+        }
+        let gates = (0..).map(AtomId).take(atoms.len()).map(|atom| builder.gate_of(atom)).collect();
         let (indexes, hits) = builder.finish();
         let mut route = Self {
             fields: derived.iter().map(|_| None).collect(),
             derived: Vec::new(),
             any_value: None,
             always: groups.iter().flat_map(|group| &group.always).copied().collect(),
-            decided: vec![0; atoms.len().div_ceil(64)].into(),
+            gates,
             hits,
         };
         for (target, index) in indexes {
@@ -84,9 +102,6 @@ impl Route {
                 },
             }
         }
-        for atom in route.hits.proven() {
-            route.decided[atom.0 as usize / 64] |= 1 << (atom.0 % 64);
-        }
         route
     }
 
@@ -95,9 +110,10 @@ impl Route {
         self.fields[field.0 as usize].as_deref()
     }
 
-    /// Returns whether a test holds only where looking the event up has said so.
-    pub(super) fn decides(&self, atom: AtomId) -> bool {
-        self.decided[atom.0 as usize / 64] >> (atom.0 % 64) & 1 == 1
+    /// Returns what must have been found in an event before a test can hold; 0 where that is not
+    /// looked for.
+    pub(super) fn gate(&self, atom: AtomId) -> u8 {
+        self.gates[atom.0 as usize]
     }
 }
 

@@ -332,7 +332,8 @@ impl<'a> Run<'a> {
         for index in &found.matched {
             let rule = RuleIndex::Detection(*index);
             if rules.reports(rule) {
-                let evidence = evidence::of_detection(rules, *index, subject);
+                let scratch = &mut self.workspace.scratch;
+                let evidence = evidence::of_detection(rules, *index, subject, scratch);
                 reported.push(self.report(account, rule, evidence));
             }
         }

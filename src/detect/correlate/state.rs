@@ -69,11 +69,9 @@ impl ShardWindows {
     /// [`advance_account`](super::Correlator::advance_account), the earliest first.
     pub fn take_due_accounts(&mut self, watermark: EventTime) -> Vec<AccountId> {
         let mut due = Vec::new();
-        while let Some((deadline, account)) = self.deadlines.pop_first() {
-            if deadline >= watermark {
-                self.deadlines.insert((deadline, account));
-                break;
-            }
+        while self.deadlines.first().is_some_and(|(deadline, _)| *deadline < watermark)
+            && let Some((_, account)) = self.deadlines.pop_first()
+        {
             if !due.contains(&account) {
                 due.push(account);
             }
