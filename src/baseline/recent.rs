@@ -1,4 +1,7 @@
 //! A bounded set of what was seen, with first and last time; the least recently seen goes first.
+//!
+//! What was forgotten must not look new when it returns: while the set is full of values of the last
+//! 14 days, a value that is not in it may be one of those that had to go, and is taken for known.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +33,9 @@ struct Entry {
     last: Second,
 }
 
+/// A full set that reaches back less than this cannot tell a new value from a forgotten one.
+const REACH_SECONDS: i64 = 14 * 86_400;
+
 /// At most `LIMIT` entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Recent<const LIMIT: usize> {
@@ -38,19 +44,27 @@ pub(super) struct Recent<const LIMIT: usize> {
 
 impl<const LIMIT: usize> Recent<LIMIT> {
     /// Notes a sighting at `now` and returns when the value was first seen. A value that is not
-    /// known is entered with `first`. A late sighting can only make a value older.
+    /// known is entered with `first`, or as old where it may have been forgotten. A late sighting
+    /// can only make a value older.
     pub(super) fn note(&mut self, hash: u32, now: Second, first: Second) -> Second {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.hash == hash) {
+        if let Some(at) = self.entries.iter().position(|entry| entry.hash == hash) {
+            let entry = &mut self.entries[at];
             entry.first = entry.first.min(first);
             entry.last = entry.last.max(now);
-            return entry.first;
+            let since = entry.first;
+            // What is seen often is found early.
+            self.entries.swap(at, at / 2);
+            return since;
         }
-        let entry = Entry { hash, first, last: now };
         if self.entries.len() < LIMIT {
-            self.entries.push(entry);
-        } else if let Some(oldest) = self.entries.iter_mut().min_by_key(|entry| entry.last) {
-            *oldest = entry;
+            self.entries.push(Entry { hash, first, last: now });
+            return first;
         }
+        let Some(oldest) = self.entries.iter_mut().min_by_key(|entry| entry.last) else {
+            return first;
+        };
+        let first = if now.since(oldest.last) < REACH_SECONDS { Second::OLD } else { first };
+        *oldest = Entry { hash, first, last: now };
         first
     }
 }
@@ -69,9 +83,24 @@ mod tests {
         recent.note(1, at(10), at(10));
         recent.note(2, at(20), at(20));
         recent.note(1, at(30), at(30));
-        recent.note(3, at(40), at(40));
-        assert_eq!(recent.note(1, at(50), at(50)), at(10), "still known");
-        assert_eq!(recent.note(2, at(60), at(60)), at(60), "forgotten");
+        let later = |seconds| at(REACH_SECONDS + seconds);
+        recent.note(3, later(40), later(40));
+        assert_eq!(recent.note(1, later(50), later(50)), at(10), "still known");
+        let month = at(3 * REACH_SECONDS);
+        assert_eq!(recent.note(2, month, month), month, "forgotten");
+    }
+
+    #[test]
+    fn a_value_that_had_to_go_is_not_new_when_it_returns() {
+        let mut recent = Recent::<3>::default();
+        let mut new = 0;
+        // Five values in turn, an hour apart: as an account with more people than are remembered.
+        for hour in 0..100 {
+            let now = at(REACH_SECONDS + hour * 3_600);
+            let value = u32::try_from(hour % 5).unwrap();
+            new += u32::from(recent.note(value, now, now) == now);
+        }
+        assert_eq!(new, 3, "only those that came while there was room");
     }
 
     #[test]

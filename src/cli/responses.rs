@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
             } else {
                 "There is no such action."
             };
-            args.narrow.ask(vec![("kind", "action"), ("state", &*args.state)], when_empty)
+            args.narrow.ask(vec![("kind", "response"), ("state", &*args.state)], when_empty)
         }
         Verb::Approve(args) => args.ask("approve", "Approved"),
         Verb::Deny(args) => args.ask("deny", "Denied"),

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{Exit, complain};
-use crate::demo::traffic::{AttackKind, Attacks, Scenario, TopicKind, Traffic, TrafficEvent};
+use crate::demo::traffic::{
+    AttackKind, Attacks, Delivery, Scenario, TopicKind, Traffic, TrafficEvent,
+};
 use crate::event::{AccountId, EventTime};
 use crate::replay::Attack;
 
 /// Writes a labelled stream of simulated tenants and attacks.
 ///
-/// The folder gets `events.ndjson` (every event in the order of time), `labels.ndjson` (a line an
+/// The folder gets `events.ndjson` (every event in the order of its arrival), `labels.ndjson` (a line an
 /// attack) and a file of events for each topic. `satpam backtest --from DIR/events.ndjson --labels
 /// DIR/labels.ndjson` measures rules on it.
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,12 @@ pub(super) struct Args {
     /// Only these kinds of attack; all of them where none is named.
     #[arg(long, value_delimiter = ',', value_parser = kind)]
     kinds: Vec<AttackKind>,
+    /// Share of the events that arrive up to 20 minutes late, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    late: f64,
+    /// Share of the events that arrive a second time, within 20 minutes, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    duplicates: f64,
     /// Where the files go; made where it is missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -66,15 +74,17 @@ pub(super) fn run(args: &Args) -> ExitCode {
             },
         },
     };
-    match simulate(&scenario, &args.out) {
+    let delivery =
+        Delivery { late: args.late.clamp(0.0, 1.0), duplicates: args.duplicates.clamp(0.0, 1.0) };
+    match simulate(&scenario, delivery, &args.out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, Exit::Environment),
     }
 }
 
-fn simulate(scenario: &Scenario, out: &Path) -> io::Result<()> {
+fn simulate(scenario: &Scenario, delivery: Delivery, out: &Path) -> io::Result<()> {
     let mut files = Files::create(out)?;
-    for event in Traffic::new(scenario) {
+    for event in delivery.of(scenario.seed, Traffic::new(scenario)) {
         files.write(event)?;
     }
     files.finish()
@@ -132,7 +142,8 @@ impl Files {
                 recipients: None,
                 events: BTreeSet::new(),
             });
-            attack.last = event.time;
+            attack.first = attack.first.min(event.time);
+            attack.last = attack.last.max(event.time);
             attack.events.insert(event.id.into());
         }
         Ok(())

@@ -208,18 +208,18 @@ async fn outbox(
 ) -> Result<Json<DeliveryList>, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid(error.body_text()))?;
     let statuses = statuses(query.state.as_deref())?;
-    let wants_action = match query.kind.as_deref() {
+    let wants_response = match query.kind.as_deref() {
         None => None,
-        Some("action") => Some(true),
+        Some("response") => Some(true),
         Some("mail") => Some(false),
-        Some(_) => return Err(Problem::invalid("`kind` is action or mail")),
+        Some(_) => return Err(Problem::invalid("`kind` is response or mail")),
     };
     let account = account(query.account)?;
     let limit = limit(query.limit)?;
     blocking(&desk, move |store| {
         let incident = query.incident.map(|name| find::incident(store, &name)).transpose()?;
         let filter = OutboxFilter { statuses, account, incident: incident.map(|one| one.id) };
-        let (found, truncated) = matching(store, &filter, wants_action, limit)?;
+        let (found, truncated) = matching(store, &filter, wants_response, limit)?;
         let deliveries = found.iter().map(explain::delivery).collect();
         Ok(Json(DeliveryList { deliveries, truncated }))
     })
@@ -231,7 +231,7 @@ async fn outbox(
 fn matching(
     store: &Store,
     filter: &OutboxFilter,
-    wants_action: Option<bool>,
+    wants_response: Option<bool>,
     limit: usize,
 ) -> Result<(Vec<OutboxEntry>, bool), StoreError> {
     let mut asked = limit + 1;
@@ -239,7 +239,7 @@ fn matching(
         let mut found = store.outbox().list(filter, asked)?;
         let is_all = found.len() < asked;
         found.retain(|entry| {
-            wants_action.is_none_or(|wanted| wanted == explain::is_action(entry.planned.kind))
+            wants_response.is_none_or(|wanted| wanted == explain::is_response(entry))
         });
         if is_all || found.len() > limit || asked >= LIMIT_MAX * 16 {
             let truncated = found.len() > limit || !is_all;

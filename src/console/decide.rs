@@ -119,7 +119,7 @@ pub(super) async fn close(
     })
 }
 
-/// Takes back the actions that have not run: what waits for a person, and after a false alarm also
+/// Takes back the responses that have not run: what waits for a person, and after a false alarm also
 /// what is tried again. Returns these, and the actions that were done before.
 async fn withdraw(
     desk: &Desk,
@@ -131,7 +131,7 @@ async fn withdraw(
     let entries = blocking(desk, move |store| Ok(deliveries(store, id)?)).await?;
     let reason = format!("the incident was closed as {}: {}", verdict.as_str(), by.reason);
     let (mut withdrawn, mut done) = (Vec::new(), Vec::new());
-    for entry in entries.iter().filter(|entry| explain::is_action(entry.planned.kind)) {
+    for entry in entries.iter().filter(|entry| explain::is_response(entry)) {
         let decision = match entry.status {
             OutboxStatus::Held(_) => Decision::Deny,
             OutboxStatus::Due | OutboxStatus::Parked if verdict == Verdict::FalsePositive => {

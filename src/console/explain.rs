@@ -205,11 +205,16 @@ pub(super) fn delivery(entry: &OutboxEntry) -> DeliveryView {
     }
 }
 
-pub(super) fn is_action(kind: DeliveryKind) -> bool {
+fn is_action(kind: DeliveryKind) -> bool {
     match kind {
         DeliveryKind::Action(_) => true,
         DeliveryKind::TenantMail(_) | DeliveryKind::StaffMail(_) => false,
     }
+}
+
+/// Returns whether people decide about it: every action, and a mail that waits for them.
+pub(super) fn is_response(entry: &OutboxEntry) -> bool {
+    is_action(entry.planned.kind) || matches!(entry.status, OutboxStatus::Held(_))
 }
 
 pub(super) fn audit(entry: &AuditEntry) -> AuditView {

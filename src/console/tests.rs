@@ -322,7 +322,18 @@ async fn of_two_people_who_decide_at_the_same_time_one_wins() {
 async fn a_false_alarm_is_closed_once_and_what_has_not_run_is_withdrawn() {
     let world = World::start();
     let worker = tokio::spawn(World::work(Arc::clone(&world.closings), world.store.clone()));
-    let code = incident("toko").id.code();
+    let incident = incident("toko");
+    let mut notice = action(&incident, ActionKind::ForcePasswordReset, HELD);
+    notice.planned.kind = DeliveryKind::TenantMail(crate::incident::TenantMail::Notice);
+    notice.planned.id = OutboxId::mint(incident.id, notice.planned.kind, "tenant");
+    let batch = Batch { outbox: vec![notice], ..Batch::default() };
+    let _ = world.store.shard(ShardId(0)).commit(&batch).unwrap();
+    let client = world.client.clone();
+    let query = [("kind", "response"), ("state", "held")];
+    let listed = tokio::task::spawn_blocking(move || client.get(&["v1", "outbox"], &query));
+    let listed: Value = listed.await.unwrap().map_err(problem).unwrap();
+    assert_eq!(listed["deliveries"].as_array().unwrap().len(), 2, "a held mail is to be decided");
+    let code = incident.id.code();
     let path = ["v1", "incidents", &code, "close"];
     let body = json!({"as": "false-positive", "reason": "a real raffle"});
     let (first, second) = tokio::join!(world.post(&path, body.clone()), world.post(&path, body));
@@ -338,11 +349,14 @@ async fn a_false_alarm_is_closed_once_and_what_has_not_run_is_withdrawn() {
             .map(|one| one["kind"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(kinds(&won["withdrawn"]), ["force_password_reset", "pause_broadcasts"]);
+    assert_eq!(
+        kinds(&won["withdrawn"]),
+        ["force_password_reset", "pause_broadcasts", "tenant_mail_notice"]
+    );
     assert_eq!(kinds(&won["done"]), ["revoke_sessions"]);
     let incidents = world.get(&["v1", "incidents"]).await.unwrap();
     assert_eq!(incidents["incidents"][0]["closed"]["reason"], "a real raffle");
-    let stored = world.store.incidents().get(incident("toko").id).unwrap().unwrap();
+    let stored = world.store.incidents().get(incident.id).unwrap().unwrap();
     let IncidentState::Closed { verdict, .. } = stored.state else { panic!("{stored:?}") };
     assert_eq!(verdict, Verdict::FalsePositive);
     worker.abort();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    DerivedField, DerivedSource, Detector, EventSource, FieldSource, FieldValue, Scratch, Subject,
-    naive,
+    DecidingValue, DerivedField, DerivedSource, Detector, EventSource, Explanation, FieldSource,
+    FieldValue, Finding, Scratch, Subject, naive,
 };
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
@@ -129,7 +129,7 @@ fn pattern() -> impl Strategy<Value = TextPattern> {
     })
 }
 
-const PATTERNS: [&str; 15] = [
+const PATTERNS: [&str; 24] = [
     "abc",
     "^a",
     "b$",
@@ -145,6 +145,15 @@ const PATTERNS: [&str; 15] = [
     "(abc)?d",
     "ab(c|d)+x",
     "",
+    r"\b(a|ab|5)\b",
+    r"\b(abc|x)",
+    r"(?-u:\b)s|d\b",
+    r"a?bc?d",
+    r"\ba.*\bd",
+    r"^.{0,2}(cd|ab\b)?e|s+",
+    r"k|s\b",
+    r"\bσ|ς\b",
+    r"(\ba)+\B.",
 ];
 
 fn regex() -> impl Strategy<Value = Regex> {
@@ -275,6 +284,34 @@ fn event() -> impl Strategy<Value = String> {
     })
 }
 
+/// What [`Detector::deciding_values`] says, out of a whole explanation.
+fn first_of_each_target(
+    rulebook: &Rulebook,
+    explanation: &Explanation,
+    most: usize,
+) -> Vec<(Target, DecidingValue)> {
+    fn collect(
+        rulebook: &Rulebook,
+        part: &Explanation,
+        most: usize,
+        found: &mut Vec<(Target, DecidingValue)>,
+    ) {
+        if !part.holds || found.len() >= most || part.finding == Finding::Not {
+            return;
+        }
+        if let Finding::Test { atom, value: Some(value) } = &part.finding {
+            let target = rulebook.atoms[atom.0 as usize].target;
+            if found.iter().all(|(known, _)| *known != target) {
+                found.push((target, value.clone()));
+            }
+        }
+        part.parts.iter().for_each(|inner| collect(rulebook, inner, most, found));
+    }
+    let mut found = Vec::new();
+    collect(rulebook, explanation, most, &mut found);
+    found
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(768))]
 
@@ -313,6 +350,11 @@ proptest! {
                 let routed =
                     subject.logsource.is_covered_by(&rulebook.detections[index.0 as usize].logsource);
                 prop_assert_eq!(explained && routed, found.contains(&index));
+            }
+            for rule in &found {
+                let values = detector.deciding_values(*rule, &subject, &mut scratch, 3);
+                let explanation = detector.explain(*rule, &subject);
+                prop_assert_eq!(values, first_of_each_target(&rulebook, &explanation, 3));
             }
             let fields = detector.fields(&document, &derived, &scratch);
             for (field, name) in rulebook.fields.iter() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
 use super::derived::{DerivedField, DerivedGroup, DerivedSource};
-use super::index::{FieldIndex, Hits, IndexBuilder, Triggers};
+use super::index::{FieldIndex, Hits, Triggers, each_atom};
 use super::paths::PathTrie;
 use super::pattern;
-use super::program::{Program, StepId};
-use super::route::{EventSource, IndexNumber, Route, SourceGroup};
+use super::program::{Outlook, Program, StepId};
+use super::route::{EventSource, Route, Routes, SharedRoutes, SourceGroup};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
 use super::values::{
     account_list_holds, account_networks_hold, is_in_network, number_of, time_part,
@@ -66,9 +66,8 @@ pub struct Detector {
     /// The condition of each rule, and of its exceptions in their order.
     conditions: Box<[RuleSteps]>,
     derived: Box<[Option<DerivedField>]>,
-    indexes: Box<[FieldIndex]>,
-    hits: Hits,
     groups: Box<[SourceGroup]>,
+    routes: SharedRoutes,
     unindexed: Vec<DetectionIndex>,
 }
 
@@ -105,25 +104,24 @@ impl Detector {
             atoms,
             program,
             conditions,
-            indexes: Box::default(),
             derived,
-            hits: Hits::default(),
             groups: Box::default(),
+            routes: SharedRoutes::default(),
             unindexed: Vec::new(),
             rulebook,
         };
-        detector.index();
+        detector.group();
         detector
     }
 
-    fn index(&mut self) {
+    /// Chooses the triggers of each rule.
+    fn group(&mut self) {
         let detections = &self.rulebook.detections;
         let triggers = Triggers::new(
             &self.rulebook.atoms,
             &self.rulebook.fields,
             detections.iter().map(|detection| &detection.condition),
         );
-        let mut builder = IndexBuilder::default();
         let mut groups: Vec<SourceGroup> = Vec::new();
         let mut group_of = BTreeMap::new();
         for (rule, detection) in (0..).map(DetectionIndex).zip(detections) {
@@ -132,9 +130,17 @@ impl Detector {
             }
             let group = *group_of.entry(&detection.logsource).or_insert_with(|| {
                 let logsource = detection.logsource.clone();
-                groups.push(SourceGroup { logsource, indexes: Vec::new(), always: Vec::new() });
+                groups.push(SourceGroup::new(logsource));
                 groups.len() - 1
             });
+            let exceptions = detection.exceptions.iter().map(|exception| &exception.condition);
+            for condition in std::iter::once(&detection.condition).chain(exceptions) {
+                each_atom(condition, &mut |atom| {
+                    if matches!(self.atoms[atom.0 as usize].test, CompiledTest::Regex(_)) {
+                        groups[group].expressions.insert(atom);
+                    }
+                });
+            }
             let Some(chosen) = triggers.choose(&detection.condition) else {
                 groups[group].always.push(rule);
                 self.unindexed.push(rule);
@@ -143,18 +149,8 @@ impl Detector {
             if !triggers.are_selective(&chosen) {
                 self.unindexed.push(rule);
             }
-            for atom in chosen {
-                if let Some(trigger) = triggers.of(atom) {
-                    builder.add(group, trigger, atom, rule);
-                }
-            }
+            groups[group].triggered.push((rule, chosen.into()));
         }
-        let (indexes, hits) = builder.finish();
-        for (number, ((group, target), _)) in indexes.iter().enumerate() {
-            groups[*group].indexes.push((*target, IndexNumber(number)));
-        }
-        self.indexes = indexes.into_iter().map(|(_, index)| index).collect();
-        self.hits = hits;
         self.groups = groups.into_boxed_slice();
     }
 
@@ -188,15 +184,20 @@ impl Detector {
         out.clear();
         self.fit(scratch);
         let Scratch { values, memo, routes, .. } = scratch;
-        let route = routes.get(subject.logsource, &self.groups, &self.derived);
+        let route = self.route(subject, routes);
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
-        memo.begin();
-        self.collect_candidates(subject, route, values, memo);
+        memo.begin(route.hits.len());
+        Self::collect_candidates(subject, route, values, memo);
         let candidates = std::mem::take(&mut memo.candidates);
-        let mut evaluation = Evaluation { detector: self, subject, values, memo };
+        let mut evaluation = Evaluation { detector: self, subject, route, values, memo };
         out.extend(candidates.iter().filter(|rule| evaluation.matches(**rule)));
         memo.candidates = candidates;
         out.sort_unstable();
+    }
+
+    fn route<'r>(&self, subject: &Subject<'_>, routes: &'r mut Routes) -> &'r Route {
+        let (atoms, derived) = (&self.rulebook.atoms, &self.derived);
+        routes.get(subject.logsource, &self.routes, &self.groups, atoms, derived)
     }
 
     fn fit(&self, scratch: &mut Scratch) {
@@ -206,11 +207,10 @@ impl Detector {
         *scratch = Scratch::default();
         scratch.rulebook = Some(self.rulebook.clone());
         scratch.values.fit(self.derived.len());
-        scratch.memo.fit(self.atoms.len(), self.hits.len(), self.rulebook.detections.len());
+        scratch.memo.fit(self.atoms.len(), self.rulebook.detections.len());
     }
 
     fn collect_candidates(
-        &self,
         subject: &Subject<'_>,
         route: &Route,
         values: &mut FieldValues,
@@ -220,66 +220,24 @@ impl Detector {
             memo.add_candidate(*rule);
         }
         let document = subject.document;
-        let mut visit = |hit| self.visit_hit(hit, memo);
+        let mut visit = |hit| visit_hit(hit, &route.hits, memo);
         for at in 0..values.present.len() {
             let field = values.present[at];
-            self.probe(route.indexes(field), Some(field), values, document, &mut visit);
+            if let Some(index) = route.index(field) {
+                probe(index, Some(field), values, document, &mut visit);
+            }
         }
-        for (field, derived_field, indexes) in &route.derived {
+        for (field, derived_field, index) in &route.derived {
             values.load_derived(*field, *derived_field, subject.derived);
             if values.is_present(*field) {
-                self.probe(indexes, Some(*field), values, document, &mut visit);
+                probe(index, Some(*field), values, document, &mut visit);
             }
         }
-        if !route.any_value.is_empty() {
+        if let Some(index) = &route.any_value {
             values.load_leaves(document);
             if values.first(None).is_some() {
-                self.probe(&route.any_value, None, values, document, &mut visit);
+                probe(index, None, values, document, &mut visit);
             }
-        }
-    }
-
-    /// Looks the values of a field up in its indexes.
-    fn probe(
-        &self,
-        indexes: &[IndexNumber],
-        field: Option<FieldId>,
-        values: &mut FieldValues,
-        document: &Document,
-        visit: &mut impl FnMut(u32),
-    ) {
-        for index in indexes {
-            let index = &self.indexes[index.0];
-            if let Some(hit) = index.present() {
-                visit(hit);
-            }
-            let mut next = values.first(field);
-            while let Some(held) = next {
-                if index.wants_numbers()
-                    && let Some(number) = number_of(values.get(held, document))
-                {
-                    index.probe_number(number, visit);
-                }
-                if index.wants_text()
-                    && let Some(folded) = values.folded(held, document)
-                {
-                    index.probe_text(folded, visit);
-                }
-                next = values.next(held);
-            }
-        }
-    }
-
-    fn visit_hit(&self, hit: u32, memo: &mut Memo) {
-        if !memo.is_first_hit(hit) {
-            return;
-        }
-        let (proves, rules) = self.hits.of(hit);
-        if let Some(atom) = proves {
-            memo.set_atom(atom, true);
-        }
-        for rule in rules {
-            memo.add_candidate(*rule);
         }
     }
 
@@ -291,6 +249,49 @@ impl Detector {
         scratch: &'a Scratch,
     ) -> EventFields<'a> {
         EventFields { detector: self, document, derived, values: &scratch.values }
+    }
+}
+
+/// Looks the values of a field up in its index.
+fn probe(
+    index: &FieldIndex,
+    field: Option<FieldId>,
+    values: &mut FieldValues,
+    document: &Document,
+    visit: &mut impl FnMut(u32),
+) {
+    if let Some(hit) = index.present() {
+        visit(hit);
+    }
+    let mut next = values.first(field);
+    while let Some(held) = next {
+        if index.wants_numbers()
+            && let Some(number) = number_of(values.get(held, document))
+        {
+            index.probe_number(number, visit);
+        }
+        if index.wants_text()
+            && let Some(folded) = values.folded(held, document)
+        {
+            index.probe_text(folded, visit);
+        }
+        next = values.next(held);
+    }
+}
+
+fn visit_hit(hit: u32, hits: &Hits, memo: &mut Memo) {
+    if !memo.is_first_hit(hit) {
+        return;
+    }
+    let called = hits.of(hit);
+    if let Some(atom) = called.proves {
+        memo.set_atom(atom, true);
+    }
+    for gate in called.gates {
+        memo.open(*gate);
+    }
+    for rule in called.rules {
+        memo.add_candidate(*rule);
     }
 }
 
@@ -309,16 +310,40 @@ pub(super) fn applies(exception: &Exception, account: &AccountId, time: EventTim
 }
 
 /// The conditions of one event's candidates.
-struct Evaluation<'e, 'a> {
+pub(super) struct Evaluation<'e, 'a> {
     detector: &'e Detector,
     subject: &'e Subject<'a>,
+    route: &'e Route,
     values: &'e mut FieldValues,
     memo: &'e mut Memo,
 }
 
-impl Evaluation<'_, '_> {
+impl<'e, 'a> Evaluation<'e, 'a> {
+    /// Goes on with the event that `scratch` was used for last.
+    pub(super) fn new(
+        detector: &'e Detector,
+        subject: &'e Subject<'a>,
+        scratch: &'e mut Scratch,
+    ) -> Self {
+        let Scratch { values, memo, routes, .. } = scratch;
+        let route = detector.route(subject, routes);
+        Self { detector, subject, route, values, memo }
+    }
+
     fn matches(&mut self, rule: DetectionIndex) -> bool {
         let steps = &self.detector.conditions[rule.0 as usize];
+        // What the index knows often decides a condition of many expressions, which are dear.
+        let outlook = self.detector.program.outlook(steps.condition, &mut |atom| match self
+            .memo
+            .atom(atom)
+        {
+            Some(holds) => Outlook::of(holds),
+            None if self.is_open(atom) => Outlook::Open,
+            None => Outlook::Fails,
+        });
+        if outlook == Outlook::Fails {
+            return false;
+        }
         if !self.holds(steps.condition) {
             return false;
         }
@@ -333,9 +358,22 @@ impl Evaluation<'_, '_> {
         detector.program.holds(step, &mut |atom| self.atom(atom))
     }
 
-    fn atom(&mut self, atom: AtomId) -> bool {
+    fn is_open(&self, atom: AtomId) -> bool {
+        self.memo.is_open(atom, self.route.gate(atom))
+    }
+
+    /// Returns what a test looks at.
+    pub(super) fn target(&self, atom: AtomId) -> Target {
+        self.detector.atoms[atom.0 as usize].target
+    }
+
+    /// Returns whether a test holds.
+    pub(super) fn atom(&mut self, atom: AtomId) -> bool {
         if let Some(known) = self.memo.atom(atom) {
             return known;
+        }
+        if !self.is_open(atom) {
+            return false;
         }
         let holds = self.test(&self.detector.atoms[atom.0 as usize]);
         self.memo.set_atom(atom, holds);
@@ -343,12 +381,8 @@ impl Evaluation<'_, '_> {
     }
 
     fn test(&mut self, atom: &CompiledAtom) -> bool {
-        let field = match atom.target {
-            Target::Field(field) => Some(field),
-            Target::AnyValue => None,
-        };
+        let field = field_of(atom.target);
         self.load(field);
-        let mut next = self.values.first(field);
         if let CompiledTest::Exists(present) = &atom.test {
             return self.is_present(field) == *present;
         }
@@ -358,13 +392,32 @@ impl Evaluation<'_, '_> {
         if let CompiledTest::FieldRef { other, .. } = &atom.test {
             self.load(Some(*other));
         }
+        self.first_holding(&atom.test, field).is_some()
+    }
+
+    /// Returns the first value of a field that a test holds for.
+    fn first_holding(&mut self, test: &CompiledTest, field: Option<FieldId>) -> Option<HeldId> {
+        let mut next = self.values.first(field);
         while let Some(held) = next {
-            if self.value_holds(&atom.test, held) {
-                return true;
+            if self.value_holds(test, held) {
+                return Some(held);
             }
             next = self.values.next(held);
         }
-        false
+        None
+    }
+
+    /// Returns the text of the first value that a test holds for; `null` for null.
+    pub(super) fn deciding_value(&mut self, atom: AtomId) -> Option<String> {
+        let atom = &self.detector.atoms[atom.0 as usize];
+        let field = field_of(atom.target);
+        self.load(field);
+        if let CompiledTest::FieldRef { other, .. } = &atom.test {
+            self.load(Some(*other));
+        }
+        let held = self.first_holding(&atom.test, field)?;
+        let text = self.values.text(held, self.subject.document);
+        Some(text.map_or_else(|| "null".to_owned(), str::to_owned))
     }
 
     fn load(&mut self, field: Option<FieldId>) {
@@ -447,6 +500,13 @@ impl Evaluation<'_, '_> {
             next = self.values.next(other);
         }
         false
+    }
+}
+
+fn field_of(target: Target) -> Option<FieldId> {
+    match target {
+        Target::Field(field) => Some(field),
+        Target::AnyValue => None,
     }
 }
 

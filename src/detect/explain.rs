@@ -45,6 +45,10 @@ pub enum Finding {
 pub struct DecidingValue(String);
 
 impl DecidingValue {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// Returns the text, which may be a customer's.
     pub fn expose(&self) -> &str {
         &self.0

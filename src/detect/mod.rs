@@ -8,10 +8,12 @@
 #[cfg(test)]
 mod agreement;
 mod atom;
+mod choice;
 #[cfg(test)]
 mod conformance;
 pub mod content;
 pub mod correlate;
+mod deciding;
 mod derived;
 mod evaluate;
 mod explain;

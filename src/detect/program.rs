@@ -1,6 +1,7 @@
 //! The conditions of all rules as one list of steps, the cheap and decisive parts first.
 
 use super::atom::CompiledAtom;
+use super::choice;
 use crate::rulebook::{AtomId, Expr};
 
 /// Index of a step in its [`Program`].
@@ -14,7 +15,31 @@ enum Step {
     /// Ranges of [`Program::parts`].
     All(u32, u32),
     AnyOf(u32, u32),
+    /// How many parts must hold, then their range.
+    AtLeast(u16, u32, u32),
     Constant(bool),
+}
+
+/// What is known of a condition without running all of its tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outlook {
+    Holds,
+    Fails,
+    Open,
+}
+
+impl Outlook {
+    pub(super) fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Fails }
+    }
+
+    fn not(self) -> Self {
+        match self {
+            Self::Holds => Self::Fails,
+            Self::Fails => Self::Holds,
+            Self::Open => Self::Open,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +82,10 @@ impl Program {
                 let estimate = Estimate { cost: misses.cost, odds: 1.0 - misses.odds };
                 (self.push(Step::All(first, end)), estimate)
             }
+            Expr::Or(parts) if let Some((count, parts)) = choice::recognise(parts) => {
+                let (first, end, any) = self.compile_parts(parts, atoms, |odds| odds);
+                (self.push(Step::AtLeast(count, first, end)), any)
+            }
             Expr::Or(parts) => {
                 let (first, end, estimate) = self.compile_parts(parts, atoms, |odds| odds);
                 (self.push(Step::AnyOf(first, end)), estimate)
@@ -66,13 +95,14 @@ impl Program {
 
     /// Adds parts of which the first that is `decisive` ends the evaluation; the estimate's odds
     /// are those that any is.
-    fn compile_parts(
+    fn compile_parts<'e>(
         &mut self,
-        parts: &[Expr],
+        parts: impl IntoIterator<Item = &'e Expr>,
         atoms: &[CompiledAtom],
         decisive: impl Fn(f64) -> f64,
     ) -> (u32, u32, Estimate) {
-        let mut compiled: Vec<_> = parts.iter().map(|part| self.compile(part, atoms)).collect();
+        let mut compiled: Vec<_> =
+            parts.into_iter().map(|part| self.compile(part, atoms)).collect();
         let rank = |estimate: &Estimate| estimate.cost / decisive(estimate.odds).max(1e-3);
         compiled.sort_by(|one, other| rank(&one.1).total_cmp(&rank(&other.1)));
         let mut cost = 0.0;
@@ -102,8 +132,51 @@ impl Program {
             Step::AnyOf(first, end) => {
                 self.parts[first as usize..end as usize].iter().any(|part| self.holds(*part, atom))
             }
+            Step::AtLeast(count, first, end) => {
+                let parts = &self.parts[first as usize..end as usize];
+                let mut missing = usize::from(count);
+                for (at, part) in parts.iter().enumerate() {
+                    if missing == 0 || parts.len() - at < missing {
+                        break;
+                    }
+                    missing -= usize::from(self.holds(*part, atom));
+                }
+                missing == 0
+            }
             Step::Constant(value) => value,
         }
+    }
+
+    /// Returns what the outlooks of its tests say of a condition.
+    pub(super) fn outlook(
+        &self,
+        step: StepId,
+        atom: &mut impl FnMut(AtomId) -> Outlook,
+    ) -> Outlook {
+        let (needed, first, end) = match self.steps[step.0 as usize] {
+            Step::Atom(id) => return atom(id),
+            Step::Not(inner) => return self.outlook(inner, atom).not(),
+            Step::Constant(value) => return Outlook::of(value),
+            Step::All(first, end) => (end as usize - first as usize, first, end),
+            Step::AnyOf(first, end) => (1, first, end),
+            Step::AtLeast(count, first, end) => (usize::from(count), first, end),
+        };
+        let parts = &self.parts[first as usize..end as usize];
+        let (mut holding, mut failing) = (0, 0);
+        for part in parts {
+            match self.outlook(*part, atom) {
+                Outlook::Holds => holding += 1,
+                Outlook::Fails => failing += 1,
+                Outlook::Open => {}
+            }
+            if holding >= needed {
+                return Outlook::Holds;
+            }
+            if parts.len() - failing < needed {
+                return Outlook::Fails;
+            }
+        }
+        Outlook::Open
     }
 }
 

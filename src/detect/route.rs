@@ -1,7 +1,11 @@
 //! Which rules look at events of a log source: worked out once for each source.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::DerivedField;
-use crate::rulebook::{DetectionIndex, FieldId, LogSource, Target};
+use super::index::{FieldIndex, Hits, IndexBuilder, Trigger};
+use crate::rulebook::{Atom, AtomId, DetectionIndex, FieldId, LogSource, Target};
 
 /// Where an event comes from, in Sigma's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,70 +32,131 @@ impl EventSource<'_> {
     }
 }
 
-/// The rules of one `logsource`, with indexes of their own: a text is searched only for what rules
-/// that look at the event want of it.
+/// The rules of one `logsource`.
 #[derive(Debug)]
 pub(super) struct SourceGroup {
     pub(super) logsource: LogSource,
-    /// Where triggers are looked for, and in which index.
-    pub(super) indexes: Vec<(Target, IndexNumber)>,
-    /// The rules that have no trigger.
+    /// The rules that have triggers, each with the tests that are.
+    pub(super) triggered: Vec<(DetectionIndex, Box<[AtomId]>)>,
+    /// The rules that have none.
     pub(super) always: Vec<DetectionIndex>,
+    /// The regular expressions of all of them.
+    pub(super) expressions: BTreeSet<AtomId>,
 }
 
-/// Index into the indexes of a detector.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct IndexNumber(pub(super) usize);
+impl SourceGroup {
+    pub(super) fn new(logsource: LogSource) -> Self {
+        let (triggered, always, expressions) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { logsource, triggered, always, expressions }
+    }
+}
 
-/// What is looked at for events of one source.
-#[derive(Debug, Default)]
+/// What is looked for in events of one source: one index for each field over all rules that cover
+/// the source, so that a text is searched once.
+#[derive(Debug)]
 pub(super) struct Route {
-    /// The indexes of each field of documents.
-    fields: Box<[Box<[IndexNumber]>]>,
+    /// By the number of a field of documents.
+    fields: Box<[Option<Box<FieldIndex>>]>,
     /// Derived fields that are worked out for every event of this source.
-    pub(super) derived: Vec<(FieldId, DerivedField, Box<[IndexNumber]>)>,
-    pub(super) any_value: Vec<IndexNumber>,
+    pub(super) derived: Vec<(FieldId, DerivedField, FieldIndex)>,
+    pub(super) any_value: Option<Box<FieldIndex>>,
     pub(super) always: Vec<DetectionIndex>,
+    pub(super) hits: Hits,
+    /// Of each test what must have been found before it can hold; 0 where nothing is looked for.
+    gates: Box<[u8]>,
 }
 
 impl Route {
-    fn new(
-        source: EventSource<'_>,
-        groups: &[SourceGroup],
-        derived: &[Option<DerivedField>],
-    ) -> Self {
-        let mut route = Self::default();
-        let mut fields = vec![Vec::new(); derived.len()];
-        for group in groups.iter().filter(|group| source.is_covered_by(&group.logsource)) {
-            route.always.extend(&group.always);
-            for (target, index) in &group.indexes {
-                match target {
-                    Target::AnyValue => route.any_value.push(*index),
-                    Target::Field(field) => fields[field.0 as usize].push(*index),
-                }
+    fn new(groups: &[&SourceGroup], atoms: &[Atom], derived: &[Option<DerivedField>]) -> Self {
+        let mut builder = IndexBuilder::default();
+        for (rule, triggers) in groups.iter().flat_map(|group| &group.triggered) {
+            for id in triggers {
+                let atom = &atoms[id.0 as usize];
+                let trigger = Trigger::of(atom).expect("only tests that have a trigger are chosen");
+                builder.add(&trigger, *id, *rule);
             }
         }
-        for ((field, derived), indexes) in (0..).map(FieldId).zip(derived).zip(&mut fields) {
-            if let Some(derived) = derived
-                && !indexes.is_empty()
-            {
-                route.derived.push((field, *derived, std::mem::take(indexes).into()));
+        let expressions: BTreeSet<AtomId> =
+            groups.iter().flat_map(|group| &group.expressions).copied().collect();
+        for id in expressions {
+            if let Some(trigger) = Trigger::of(&atoms[id.0 as usize]) {
+                builder.watch(&trigger, id);
             }
         }
-        route.fields = fields.into_iter().map(Into::into).collect();
+        let gates = (0..).map(AtomId).take(atoms.len()).map(|atom| builder.gate_of(atom)).collect();
+        let (indexes, hits) = builder.finish();
+        let mut route = Self {
+            fields: derived.iter().map(|_| None).collect(),
+            derived: Vec::new(),
+            any_value: None,
+            always: groups.iter().flat_map(|group| &group.always).copied().collect(),
+            gates,
+            hits,
+        };
+        for (target, index) in indexes {
+            match target {
+                Target::AnyValue => route.any_value = Some(Box::new(index)),
+                Target::Field(field) => match derived[field.0 as usize] {
+                    Some(derived) => route.derived.push((field, derived, index)),
+                    None => route.fields[field.0 as usize] = Some(Box::new(index)),
+                },
+            }
+        }
         route
     }
 
-    /// Returns the indexes in which the values of this field of the document are looked for.
-    pub(super) fn indexes(&self, field: FieldId) -> &[IndexNumber] {
-        &self.fields[field.0 as usize]
+    /// Returns the index in which the values of this field of the document are looked for.
+    pub(super) fn index(&self, field: FieldId) -> Option<&FieldIndex> {
+        self.fields[field.0 as usize].as_deref()
+    }
+
+    /// Returns what must have been found in an event before a test can hold; 0 where that is not
+    /// looked for.
+    pub(super) fn gate(&self, atom: AtomId) -> u8 {
+        self.gates[atom.0 as usize]
+    }
+}
+
+/// The routes of a rule set, each made when the first event needs it. Sources that the same rules
+/// cover share one.
+#[derive(Debug, Default)]
+pub(super) struct SharedRoutes {
+    known: Mutex<Vec<SharedRoute>>,
+}
+
+/// The groups that cover a source, and what is looked for.
+type SharedRoute = (Box<[usize]>, Arc<Route>);
+
+impl SharedRoutes {
+    fn get(
+        &self,
+        source: EventSource<'_>,
+        groups: &[SourceGroup],
+        atoms: &[Atom],
+        derived: &[Option<DerivedField>],
+    ) -> Arc<Route> {
+        let covering: Box<[usize]> = (0..groups.len())
+            .filter(|group| source.is_covered_by(&groups[*group].logsource))
+            .collect();
+        // A route is made while the others wait: they are about to need the same one.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, route)) = known.iter().find(|(key, _)| *key == covering) {
+            return route.clone();
+        }
+        let chosen: Vec<_> = covering.iter().map(|group| &groups[*group]).collect();
+        let route = Arc::new(Route::new(&chosen, atoms, derived));
+        if known.len() == ROUTES_MAX {
+            known.clear();
+        }
+        known.push((covering, route.clone()));
+        route
     }
 }
 
 /// The routes that one thread has needed so far.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    known: Vec<(Key, Route)>,
+    known: Vec<(Key, Arc<Route>)>,
 }
 
 /// More sources than a deployment has; reaching it starts afresh, so a source that varies with the
@@ -132,7 +197,9 @@ impl Routes {
     pub(super) fn get(
         &mut self,
         source: EventSource<'_>,
+        shared: &SharedRoutes,
         groups: &[SourceGroup],
+        atoms: &[Atom],
         derived: &[Option<DerivedField>],
     ) -> &Route {
         let known = self.known.iter().position(|(key, _)| key.is(source));
@@ -140,7 +207,7 @@ impl Routes {
             if self.known.len() == ROUTES_MAX {
                 self.known.clear();
             }
-            self.known.push((Key::of(source), Route::new(source, groups, derived)));
+            self.known.push((Key::of(source), shared.get(source, groups, atoms, derived)));
             self.known.len() - 1
         });
         &self.known[at].1

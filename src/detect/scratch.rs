@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::atom::literal_holds;
 use super::derived::{DerivedField, DerivedSource};
 use super::fold::fold_into;
-use super::index::gram_hash;
+use super::index::{Gate, gram_hash};
 use super::paths::{self, Found};
 use super::route::Routes;
 use super::{FieldValue, paths::PathTrie};
@@ -39,6 +39,8 @@ pub(super) struct Memo {
     atoms: Vec<u32>,
     hits: Vec<u32>,
     rules: Vec<u32>,
+    /// The epoch, and what was found in it of what a test needs.
+    gates: Vec<(u32, u8)>,
     epoch: u32,
     pub(super) candidates: Vec<DetectionIndex>,
 }
@@ -47,22 +49,27 @@ pub(super) struct Memo {
 const EPOCH_MAX: u32 = u32::MAX / 2;
 
 impl Memo {
-    pub(super) fn fit(&mut self, atoms: usize, hits: usize, rules: usize) {
+    pub(super) fn fit(&mut self, atoms: usize, rules: usize) {
         *self = Self {
             atoms: vec![0; atoms],
-            hits: vec![0; hits],
+            hits: Vec::new(),
             rules: vec![0; rules],
+            gates: vec![(0, 0); atoms],
             epoch: 0,
             candidates: Vec::new(),
         };
     }
 
-    pub(super) fn begin(&mut self) {
+    /// Forgets the last event; the next one can have so many hits.
+    pub(super) fn begin(&mut self, hits: usize) {
         self.candidates.clear();
         self.epoch += 1;
         if self.epoch == EPOCH_MAX {
-            self.fit(self.atoms.len(), self.hits.len(), self.rules.len());
+            self.fit(self.atoms.len(), self.rules.len());
             self.epoch = 1;
+        }
+        if self.hits.len() < hits {
+            self.hits.resize(hits, 0);
         }
     }
 
@@ -73,6 +80,19 @@ impl Memo {
 
     pub(super) fn set_atom(&mut self, atom: AtomId, holds: bool) {
         self.atoms[atom.0 as usize] = self.epoch << 1 | u32::from(holds);
+    }
+
+    /// Notes that something was found that a test needs.
+    pub(super) fn open(&mut self, gate: Gate) {
+        let (epoch, found) = &mut self.gates[gate.atom.0 as usize];
+        *found = gate.bit | if *epoch == self.epoch { *found } else { 0 };
+        *epoch = self.epoch;
+    }
+
+    /// Returns whether all was found that a test needs.
+    pub(super) fn is_open(&self, atom: AtomId, gate: u8) -> bool {
+        let (epoch, found) = self.gates[atom.0 as usize];
+        gate == 0 || epoch == self.epoch && found & gate == gate
     }
 
     /// Returns whether this is the hit's first time in this event.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::rules::Rules;
 use crate::detect::correlate::{Explanation as Correlated, Fired};
-use crate::detect::{Explanation, Finding, Subject};
-use crate::rulebook::{DetectionIndex, Rulebook, Target};
+use crate::detect::{Scratch, Subject};
+use crate::rulebook::{DetectionIndex, Target};
 
 /// Field and value.
 type Evidence = Vec<(Arc<str>, Arc<str>)>;
@@ -15,33 +15,23 @@ const VALUE_CHARS_MAX: usize = 120;
 /// A run of so many digits is a phone number or account number, and is masked.
 const DIGITS_MASKED_FROM: usize = 8;
 
-/// Returns the tests of a detection that held, with the value that held.
-pub(super) fn of_detection(rules: &Rules, rule: DetectionIndex, subject: &Subject<'_>) -> Evidence {
-    let mut evidence = Vec::new();
-    collect(&rules.rulebook, &rules.detector.explain(rule, subject), &mut evidence);
-    evidence
-}
-
-fn collect(rulebook: &Rulebook, part: &Explanation, evidence: &mut Evidence) {
-    if !part.holds || evidence.len() >= ITEMS_MAX {
-        return;
-    }
-    if let Finding::Test { atom, value: Some(value) } = &part.finding {
-        let field = match rulebook.atoms[atom.0 as usize].target {
-            Target::Field(field) => rulebook.fields.name(field),
+/// Returns the fields of a detection that matched the event `scratch` was used for last, each with
+/// the first value that held.
+pub(super) fn of_detection(
+    rules: &Rules,
+    rule: DetectionIndex,
+    subject: &Subject<'_>,
+    scratch: &mut Scratch,
+) -> Evidence {
+    let values = rules.detector.deciding_values(rule, subject, scratch, ITEMS_MAX);
+    let named = values.into_iter().map(|(target, value)| {
+        let field = match target {
+            Target::Field(field) => rules.rulebook.fields.name(field),
             Target::AnyValue => "any value",
         };
-        if !evidence.iter().any(|(known, _)| &**known == field) {
-            evidence.push((field.into(), masked(value.expose()).into()));
-        }
-        return;
-    }
-    if part.finding == Finding::Not {
-        return;
-    }
-    for inner in &part.parts {
-        collect(rulebook, inner, evidence);
-    }
+        (field.into(), masked(value.expose()).into())
+    });
+    named.collect()
 }
 
 /// Returns the group and the figure of a correlation that fired.

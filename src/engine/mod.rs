@@ -18,6 +18,8 @@ mod shadow;
 mod shard;
 mod step;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use account::{Account, UnreadableAccount};

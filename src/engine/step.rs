@@ -332,7 +332,8 @@ impl<'a> Run<'a> {
         for index in &found.matched {
             let rule = RuleIndex::Detection(*index);
             if rules.reports(rule) {
-                let evidence = evidence::of_detection(rules, *index, subject);
+                let scratch = &mut self.workspace.scratch;
+                let evidence = evidence::of_detection(rules, *index, subject, scratch);
                 reported.push(self.report(account, rule, evidence));
             }
         }
@@ -472,32 +473,50 @@ impl<'a> Run<'a> {
             let mut fired = Vec::new();
             self.rules.correlator.advance_account(watermark, &mut account.windows, &mut fired);
             for one in &fired {
-                let rule = RuleIndex::Correlation(one.correlation);
-                *self.outcome.matches.entry(rule).or_default() += 1;
-                let changes = self.record_absence(&mut account, &id, one);
-                if let Some(event) = one.events.first() {
-                    self.watch(&[rule], &id, event, one.time, &account.ledger);
-                }
-                observe(&Observed {
-                    account: &id,
-                    time: one.time,
-                    subject: None,
-                    matches: &[rule],
-                    fired: std::slice::from_ref(one),
-                    posture: Posture::default(),
-                    changes: &changes,
-                    ledger: &account.ledger,
-                    now: account.last_seen.max(one.time),
-                    policy,
-                });
-                self.take_over(&id, changes);
+                self.absence(&id, &mut account, one, observe);
             }
             if let Some(deadline) = account.windows.next_deadline() {
                 self.shard.state.windows.remind(&id, deadline);
             }
             self.shard.put_back(id, account, policy);
         }
+        for (id, one) in
+            self.rules.correlator.advance_shard(watermark, &mut self.shard.state.windows)
+        {
+            let Some(mut account) = self.shard.take(&id, self.rules)? else { continue };
+            self.absence(&id, &mut account, &one, observe);
+            self.shard.put_back(id, account, policy);
+        }
         Ok(())
+    }
+
+    /// Enters what should have followed and did not.
+    fn absence(
+        &mut self,
+        id: &AccountId,
+        account: &mut Account,
+        fired: &Fired,
+        observe: &mut dyn FnMut(&Observed<'_>),
+    ) {
+        let rule = RuleIndex::Correlation(fired.correlation);
+        *self.outcome.matches.entry(rule).or_default() += 1;
+        let changes = self.record_absence(account, id, fired);
+        if let Some(event) = fired.events.first() {
+            self.watch(&[rule], id, event, fired.time, &account.ledger);
+        }
+        observe(&Observed {
+            account: id,
+            time: fired.time,
+            subject: None,
+            matches: &[rule],
+            fired: std::slice::from_ref(fired),
+            posture: Posture::default(),
+            changes: &changes,
+            ledger: &account.ledger,
+            now: account.last_seen.max(fired.time),
+            policy: &self.rules.rulebook.policy,
+        });
+        self.take_over(id, changes);
     }
 
     fn record_absence(&mut self, account: &mut Account, id: &AccountId, fired: &Fired) -> Changes {

@@ -112,8 +112,9 @@ fn kinds(changes: &Changes) -> Vec<DeliveryKind> {
 #[test]
 fn two_rules_that_measure_one_fact_count_once() {
     let mut case = Case::new();
-    let first = stable("first_contacts_above_habit", 50.0);
-    let new_source = stable("first_contacts_from_new_source", 60.0);
+    case.policy.same_evidence = vec![vec!["habit".into(), "source".into()]];
+    let first = stable("habit", 50.0);
+    let new_source = stable("source", 60.0);
     case.at(0, &[&first, &new_source]);
     assert!((case.risk(0) - 60.0).abs() < 1e-9, "{}", case.risk(0));
     // Another fact adds to it.

@@ -11,6 +11,7 @@ mod ablation;
 mod attack;
 mod backtest;
 mod html;
+mod interval;
 mod judge;
 mod play;
 mod report;
@@ -23,6 +24,7 @@ pub use ablation::Added;
 pub use attack::{Attack, InvalidLabel, read_labels};
 pub use backtest::{Backtest, Options};
 pub use html::{UnprintableReport, html};
+pub use interval::Interval;
 pub use play::Replay;
 pub use report::{
     AccountRow, AlertRow, AttackReport, ByStage, Difference, KindRow, Report, RuleDifference,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::ablation::Added;
 use super::attack::timestamp;
 use super::backtest::Backtest;
+use super::interval::Interval;
 use super::judge::{Judge, Progress};
 use super::tally::{Alarm, AlarmKind};
 use crate::engine::EventOutcome;
@@ -95,6 +96,8 @@ pub struct AttackReport {
     /// Labels of which it holds none; they count nowhere.
     pub absent: usize,
     pub recall: ByStage<f64>,
+    /// 95 % intervals; attacks of one stream are few.
+    pub recall_interval: ByStage<Interval>,
     /// Caught before half of the customers were reached.
     pub recall_before_half: ByStage<f64>,
     /// Incidents that reached the stage on no attack.
@@ -102,6 +105,8 @@ pub struct AttackReport {
     /// Account-days under no attack.
     pub ordinary_account_days: f64,
     pub false_alarms_per_1000_account_days: ByStage<f64>,
+    /// 95 % intervals of the rates.
+    pub false_alarms_interval: ByStage<Interval>,
     /// Of the attacks that were caught: messages and broadcasts before the alarm's event, median.
     pub sends_before: ByStage<Option<u64>>,
     pub recipients_before: ByStage<Option<u64>>,
@@ -266,10 +271,12 @@ impl AttackReport {
             attacks: seen.len(),
             absent: absent.len(),
             recall: by_stage([0, 1, 2].map(|stage| recall(&seen, stage))),
+            recall_interval: by_stage([0, 1, 2].map(|stage| recall_interval(&seen, stage))),
             recall_before_half: by_stage([0, 1, 2].map(|stage| recall_before_half(&seen, stage))),
             false_alarms,
             ordinary_account_days,
             false_alarms_per_1000_account_days: per_1000(false_alarms, ordinary_account_days),
+            false_alarms_interval: interval_per_1000(false_alarms, ordinary_account_days),
             sends_before: by_stage([0, 1, 2].map(|stage| sends_before(&seen, stage))),
             recipients_before: by_stage([0, 1, 2].map(|stage| recipients_before(&seen, stage))),
             by_kind: kinds.into_iter().map(|(kind, all)| KindRow::of(kind, &all)).collect(),
@@ -369,6 +376,19 @@ fn by_stage<T>([alert, notify, respond]: [T; 3]) -> ByStage<T> {
 fn per_1000(counts: ByStage<u64>, account_days: f64) -> ByStage<f64> {
     let one = |count| 1000.0 * ratio(count_f64(count), account_days);
     ByStage { alert: one(counts.alert), notify: one(counts.notify), respond: one(counts.respond) }
+}
+
+fn interval_per_1000(counts: ByStage<u64>, account_days: f64) -> ByStage<Interval> {
+    let unit = ratio(1000.0, account_days);
+    by_stage(
+        [counts.alert, counts.notify, counts.respond]
+            .map(|count| Interval::of_count(count_f64(count), unit)),
+    )
+}
+
+fn recall_interval(attacks: &[&Progress], stage: usize) -> Interval {
+    let count = |count: usize| count_f64(count as u64);
+    Interval::of_share(count(caught(attacks, stage)), count(attacks.len()))
 }
 
 fn caught(attacks: &[&Progress], stage: usize) -> usize {

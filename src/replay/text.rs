@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::interval::Interval;
 use super::report::{AttackReport, ByStage, Difference, Report};
 
 /// Rules that the table lists before it says how many more there are.
@@ -104,10 +105,17 @@ fn attacks(output: &mut String, report: &AttackReport) -> fmt::Result {
             .map(|count| count.map_or_else(|| "-".to_owned(), |count| count.to_string()));
         writeln!(output, "{name:28}  {alert:>9}  {notify:>9}  {respond:>9}")
     };
+    let intervals = |output: &mut String, one: &ByStage<Interval>, digits: usize| {
+        let [alert, notify, respond] = [one.alert, one.notify, one.respond]
+            .map(|one| format!("{:.digits$}-{:.digits$}", one.low, one.high));
+        writeln!(output, "{:28}  {alert:>9}  {notify:>9}  {respond:>9}", "  95 % interval")
+    };
     figures(output, "recall", &report.recall)?;
+    intervals(output, &report.recall_interval, 2)?;
     figures(output, "recall before half is out", &report.recall_before_half)?;
     let rates = &report.false_alarms_per_1000_account_days;
     figures(output, "false alarms per 1,000 days", rates)?;
+    intervals(output, &report.false_alarms_interval, 2)?;
     let some = |one: &ByStage<u64>| ByStage {
         alert: Some(one.alert),
         notify: Some(one.notify),

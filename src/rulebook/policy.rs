@@ -127,7 +127,7 @@ pub struct PlanFigures {
 }
 
 impl Default for Policy {
-    /// The values of `rules.md`; `rules/policy.yaml` ships the same.
+    /// What `rules/policy.yaml` ships, but for the groups of rules, which belong to its pack.
     fn default() -> Self {
         const HOUR: i64 = 3_600_000;
         Self {
@@ -171,23 +171,7 @@ impl Default for Policy {
             })
             .collect(),
             noisy_rules: NoisyRules { accounts_per_hour: 10.0, times_usual: 8.0 },
-            same_evidence: SAME_EVIDENCE
-                .iter()
-                .map(|group| group.iter().map(|rule| Arc::from(*rule)).collect())
-                .collect(),
+            same_evidence: Vec::new(),
         }
     }
 }
-
-/// The shipped groups of rules that measure one fact.
-const SAME_EVIDENCE: [&[&str]; 4] = [
-    &["first_contacts_above_habit", "first_contacts_from_new_source"],
-    &["prize_notice", "prize_winner_pin"],
-    &["phone_credit_request", "phone_credit_bait"],
-    &[
-        "english_prize",
-        "english_premium_line",
-        "english_adult_or_subscription",
-        "english_smishing_signs",
-    ],
-];

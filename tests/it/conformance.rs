@@ -222,7 +222,8 @@ fn fires(row: &Row, rulebook: &Arc<Rulebook>) -> Vec<i64> {
         );
         watermark = watermark.max(time);
         correlator.advance_account(watermark, &mut windows, &mut all);
-        correlator.advance_shard(watermark, &mut shard, &mut all);
+        let due = correlator.advance_shard(watermark, &mut shard);
+        all.extend(due.into_iter().map(|(_, fired)| fired));
     }
     let is_c = |fired: &&satpam::detect::correlate::Fired| {
         &*rulebook.correlations[fired.correlation.0 as usize].meta.key == "c"

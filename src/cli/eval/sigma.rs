@@ -172,12 +172,10 @@ impl<'r> Anonymous<'r> {
     /// Fires what should have followed by now and did not.
     fn absences(&mut self, time: EventTime) {
         self.watermark = self.watermark.max(time);
-        let is_due = |deadline: Option<EventTime>| deadline.is_some_and(|at| at <= self.watermark);
-        if is_due(self.windows.next_deadline()) {
+        if self.windows.next_deadline().is_some_and(|at| at <= self.watermark) {
             self.correlator.advance_account(self.watermark, &mut self.windows, &mut self.fired);
         }
-        if is_due(self.shard.next_deadline()) {
-            self.correlator.advance_shard(self.watermark, &mut self.shard, &mut self.fired);
-        }
+        let due = self.correlator.advance_shard(self.watermark, &mut self.shard);
+        self.fired.extend(due.into_iter().map(|(_, fired)| fired));
     }
 }

@@ -6,6 +6,7 @@
 //! some hire. Their sizes are those of the worlds on which the baselines were tuned.
 
 mod attack;
+mod delivery;
 mod envelope;
 mod random;
 mod season;
@@ -18,6 +19,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 pub use attack::AttackKind;
+pub use delivery::{Delivered, Delivery};
 
 use crate::event::{AccountId, EventTime};
 use attack::Step;

@@ -101,3 +101,29 @@ fn attacks_are_as_frequent_as_was_asked_for() {
         .collect();
     assert!((25..=75).contains(&attacked.len()), "{} of 200", attacked.len());
 }
+
+#[test]
+fn what_is_late_or_comes_twice_is_what_was_asked_for_and_nothing_is_lost() {
+    let scenario = scenario(20, 3, 0.5);
+    let ids = |delivery: Delivery| -> Vec<_> {
+        delivery.of(7, Traffic::new(&scenario)).map(|event| event.id).collect()
+    };
+    let sent: Vec<_> = Traffic::new(&scenario).map(|event| event.id).collect();
+    assert!(ids(Delivery { late: 0.0, duplicates: 0.0 }) == sent, "a good way changes nothing");
+    let bad = Delivery { late: 0.2, duplicates: 0.1 };
+    let arrived = ids(bad);
+    assert!(arrived == ids(bad), "two runs differ");
+    let distinct: std::collections::BTreeSet<_> = arrived.iter().collect();
+    assert_eq!(distinct.len(), sent.len());
+    let repeats = arrived.len() - sent.len();
+    assert!((sent.len() / 15..sent.len() / 7).contains(&repeats), "{repeats} of {}", sent.len());
+
+    let (mut latest, mut late) = (scenario.start, 0);
+    for event in (Delivery { late: 0.2, duplicates: 0.0 }).of(7, Traffic::new(&scenario)) {
+        let behind = latest.millis_since(event.time);
+        assert!(behind <= 20 * MINUTE, "{behind} ms");
+        late += usize::from(behind > 0);
+        latest = latest.max(event.time);
+    }
+    assert!((sent.len() / 8..sent.len() / 4).contains(&late), "{late} of {}", sent.len());
+}

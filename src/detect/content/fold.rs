@@ -39,10 +39,9 @@ pub(super) fn fold(text: &str) -> Folded {
 
 /// Returns only the ASCII letters and digits of a folded text.
 pub(super) fn squeeze(norm: &str) -> String {
-    norm.bytes()
-        .filter(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        .map(char::from)
-        .collect()
+    let mut squeezed = Vec::with_capacity(norm.len());
+    squeezed.extend(norm.bytes().filter(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    String::from_utf8(squeezed).expect("only ASCII is kept")
 }
 
 fn fold_ascii(text: &str) -> String {

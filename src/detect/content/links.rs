@@ -80,6 +80,10 @@ pub(super) struct Finder {
 
 impl Finder {
     pub(super) fn add(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.add_ascii(text);
+            return;
+        }
         if !text.contains(['.', ':', '。', '．', '｡']) {
             return;
         }
@@ -89,6 +93,22 @@ impl Finder {
             if chunk.len() >= 4 && chunk.bytes().any(may_hold_host) {
                 self.chunk(chunk);
             }
+        }
+    }
+
+    /// As [`Self::add`], from one dot or colon to the next: most texts hold few.
+    fn add_ascii(&mut self, text: &str) {
+        let is_between = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ' | b'<' | b'>' | b'"');
+        let bytes = text.as_bytes();
+        let mut from = 0;
+        while let Some(offset) = memchr::memchr2(b'.', b':', &bytes[from..]) {
+            let at = from + offset;
+            let start = bytes[from..at].iter().rposition(is_between).map_or(from, |i| from + i + 1);
+            let end = bytes[at..].iter().position(is_between).map_or(bytes.len(), |i| at + i);
+            if end - start >= 4 {
+                self.chunk(&text[start..end]);
+            }
+            from = end;
         }
     }
 

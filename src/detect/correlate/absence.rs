@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventId, EventTime};
+use crate::event::{AccountId, EventId, EventTime};
 
 /// Openings that one group may have at a time; the oldest goes first.
 const OPEN_MAX: usize = 64;
@@ -17,6 +17,7 @@ pub(super) struct Opening {
     /// The last time at which the sequel still counts.
     pub(super) deadline: EventTime,
     pub(super) event: EventId,
+    pub(super) account: AccountId,
     pub(super) group: Vec<(Arc<str>, String)>,
 }
 

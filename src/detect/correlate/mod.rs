@@ -421,10 +421,16 @@ impl Correlator {
             since: input.time,
             deadline,
             event: input.event.clone(),
+            account: input.account.clone(),
             group: key.values.clone(),
         };
-        if waiting.open(opening) && correlation.by_account {
+        if !waiting.open(opening) {
+            return;
+        }
+        if correlation.by_account {
             step.shard.remind(input.account, deadline);
+        } else {
+            step.shard.expect(deadline);
         }
     }
 
@@ -436,21 +442,30 @@ impl Correlator {
         account: &mut AccountWindows,
         fired: &mut Vec<Fired>,
     ) {
-        self.fire_due(watermark, &mut account.states, fired);
+        self.fire_due(watermark, &mut account.states, |_, one| fired.push(one));
     }
 
-    /// Fires the shard's own `absence` rules whose time has passed. The accounts that are due are
-    /// told by [`ShardWindows::take_due_accounts`].
+    /// Fires the shard's own `absence` rules whose time has passed, each for the account that made
+    /// it wait. The accounts that are due are told by [`ShardWindows::take_due_accounts`].
     pub fn advance_shard(
         &self,
         watermark: EventTime,
         shard: &mut ShardWindows,
-        fired: &mut Vec<Fired>,
-    ) {
-        self.fire_due(watermark, &mut shard.states, fired);
+    ) -> Vec<(AccountId, Fired)> {
+        let mut fired = Vec::new();
+        if shard.is_due(watermark) {
+            self.fire_due(watermark, &mut shard.states, |account, one| fired.push((account, one)));
+            shard.expect_next();
+        }
+        fired
     }
 
-    fn fire_due(&self, watermark: EventTime, states: &mut States, fired: &mut Vec<Fired>) {
+    fn fire_due(
+        &self,
+        watermark: EventTime,
+        states: &mut States,
+        mut fire: impl FnMut(AccountId, Fired),
+    ) {
         for (index, correlation) in (0..).map(CorrelationIndex).zip(&self.rulebook.correlations) {
             let Some(groups) = states.0.get_mut(&correlation.state_key) else {
                 continue;
@@ -460,17 +475,11 @@ impl Correlator {
                     continue;
                 };
                 for opening in waiting.take_due(watermark) {
-                    fired.push(Fired {
-                        correlation: index,
-                        time: opening.deadline,
-                        group: opening.group,
-                        value: 1.0,
-                        explanation: Explanation::Absence {
-                            since: opening.since,
-                            deadline: opening.deadline,
-                        },
-                        events: vec![opening.event],
-                    });
+                    let Opening { since, deadline, event, account, group } = opening;
+                    let explanation = Explanation::Absence { since, deadline };
+                    let events = vec![event];
+                    let (correlation, time, value) = (index, deadline, 1.0);
+                    fire(account, Fired { correlation, time, group, value, explanation, events });
                 }
             }
         }

@@ -42,12 +42,22 @@ pub struct ShardWindows {
     /// When each rule that still has state was last loaded.
     pub(super) removed: BTreeMap<StateKey, EventTime>,
     pub(super) deadlines: BTreeSet<(EventTime, AccountId)>,
+    /// No `absence` of the shard itself is due before; what it waits for may have come.
+    expected: Option<EventTime>,
 }
 
 impl ShardWindows {
-    /// Returns when the next `absence` of the shard itself may become due.
-    pub fn next_deadline(&self) -> Option<EventTime> {
-        self.states.next_deadline()
+    /// Notes when an `absence` of the shard itself will be due.
+    pub(super) fn expect(&mut self, deadline: EventTime) {
+        self.expected = Some(self.expected.map_or(deadline, |first| first.min(deadline)));
+    }
+
+    pub(super) fn is_due(&self, watermark: EventTime) -> bool {
+        self.expected.is_some_and(|deadline| deadline < watermark)
+    }
+
+    pub(super) fn expect_next(&mut self) {
+        self.expected = self.states.next_deadline();
     }
 
     /// Remembers that an account waits for something, after it was read from the store.
@@ -59,11 +69,9 @@ impl ShardWindows {
     /// [`advance_account`](super::Correlator::advance_account), the earliest first.
     pub fn take_due_accounts(&mut self, watermark: EventTime) -> Vec<AccountId> {
         let mut due = Vec::new();
-        while let Some((deadline, account)) = self.deadlines.pop_first() {
-            if deadline >= watermark {
-                self.deadlines.insert((deadline, account));
-                break;
-            }
+        while self.deadlines.first().is_some_and(|(deadline, _)| *deadline < watermark)
+            && let Some((_, account)) = self.deadlines.pop_first()
+        {
             if !due.contains(&account) {
                 due.push(account);
             }

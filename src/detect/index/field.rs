@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::affix::{AffixTree, HitId};
 use super::grams::GramIndex;
+use super::literal::Literal;
 use super::trigger::{Trigger, TriggerKey};
 use crate::rulebook::{AtomId, DetectionIndex, Target};
 
@@ -20,14 +21,30 @@ pub(in crate::detect) struct FieldIndex {
     present: Option<HitId>,
 }
 
-/// The index of a target for the rules of one group.
-pub(in crate::detect) type GroupIndex = ((usize, Target), FieldIndex);
-
 /// What a found key stands for.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct Hits {
     hits: Box<[Hit]>,
     rules: Box<[DetectionIndex]>,
+    gates: Box<[Gate]>,
+}
+
+/// One thing that must be found before a test can hold: a bit of [`Trigger::gate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::detect) struct Gate {
+    pub(in crate::detect) atom: AtomId,
+    pub(in crate::detect) bit: u8,
+}
+
+/// What a found key calls for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::detect) struct Called<'h> {
+    /// The test that it proves.
+    pub(in crate::detect) proves: Option<AtomId>,
+    /// The rules to evaluate.
+    pub(in crate::detect) rules: &'h [DetectionIndex],
+    /// What it opens of tests that it does not prove.
+    pub(in crate::detect) gates: &'h [Gate],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +52,8 @@ struct Hit {
     proves: Option<AtomId>,
     first: u32,
     end: u32,
+    first_gate: u32,
+    end_gate: u32,
 }
 
 impl Hits {
@@ -42,10 +61,13 @@ impl Hits {
         self.hits.len()
     }
 
-    /// Returns the test that the hit proves, and the rules to evaluate.
-    pub(in crate::detect) fn of(&self, hit: HitId) -> (Option<AtomId>, &[DetectionIndex]) {
+    pub(in crate::detect) fn of(&self, hit: HitId) -> Called<'_> {
         let hit = self.hits[hit as usize];
-        (hit.proves, &self.rules[hit.first as usize..hit.end as usize])
+        Called {
+            proves: hit.proves,
+            rules: &self.rules[hit.first as usize..hit.end as usize],
+            gates: &self.gates[hit.first_gate as usize..hit.end_gate as usize],
+        }
     }
 }
 
@@ -85,11 +107,13 @@ impl FieldIndex {
     }
 }
 
-/// Collects what rules look for, then builds the index of each field for each group of rules.
+/// Collects what rules look for, then builds the index of each field.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
-    fields: BTreeMap<(usize, Target), FieldBuilder>,
+    fields: BTreeMap<Target, FieldBuilder>,
     hits: Vec<HitBuilder>,
+    /// The tests that are looked for, and their gates.
+    watched: BTreeMap<AtomId, u8>,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +121,7 @@ struct FieldBuilder {
     equal: BTreeMap<String, HitId>,
     starts: BTreeMap<String, HitId>,
     ends: BTreeMap<String, HitId>,
-    contains: BTreeMap<String, HitId>,
+    contains: BTreeMap<Literal, HitId>,
     numbers: BTreeMap<u64, HitId>,
     present: Option<HitId>,
 }
@@ -106,33 +130,67 @@ struct FieldBuilder {
 struct HitBuilder {
     proves: Option<AtomId>,
     rules: Vec<DetectionIndex>,
+    gates: Vec<Gate>,
 }
 
 impl IndexBuilder {
     /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(
-        &mut self,
-        group: usize,
-        trigger: &Trigger,
-        atom: AtomId,
-        rule: DetectionIndex,
-    ) {
-        let field = self.fields.entry((group, trigger.target)).or_default();
-        let hits = &mut self.hits;
-        let mut enter = |slot: &mut HitId| {
-            if *slot == UNSET {
-                *slot = HitId::try_from(hits.len()).expect("fewer than 2^32 triggers");
-                hits.push(HitBuilder::default());
-            }
-            let hit = &mut hits[*slot as usize];
+    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
+        self.enter(trigger.target, &trigger.key, &mut |hit| {
             if trigger.proves && hit.proves.is_none() {
                 hit.proves = Some(atom);
             }
             if hit.rules.last() != Some(&rule) {
                 hit.rules.push(rule);
             }
+        });
+        self.gate(trigger, atom);
+    }
+
+    /// Lets the literals that an expression needs be looked for, where its field is searched
+    /// anyway: it then runs only where they are.
+    pub(in crate::detect) fn watch(&mut self, trigger: &Trigger, atom: AtomId) {
+        let has_literals = matches!(trigger.key, TriggerKey::Contains(_));
+        if has_literals && self.fields.contains_key(&trigger.target) {
+            self.gate(trigger, atom);
+        }
+    }
+
+    /// Returns what must have been found before a test can hold; 0 where it is not looked for.
+    pub(in crate::detect) fn gate_of(&self, atom: AtomId) -> u8 {
+        self.watched.get(&atom).copied().unwrap_or_default()
+    }
+
+    fn gate(&mut self, trigger: &Trigger, atom: AtomId) {
+        if self.watched.insert(atom, trigger.gate()).is_some() {
+            return;
+        }
+        let mut open = |key: &TriggerKey, bit| {
+            self.enter(trigger.target, key, &mut |hit| {
+                let gate = Gate { atom, bit };
+                if hit.proves != Some(atom) && !hit.gates.contains(&gate) {
+                    hit.gates.push(gate);
+                }
+            });
         };
-        match &trigger.key {
+        open(&trigger.key, 1);
+        for (at, literals) in (1..).zip(&trigger.also) {
+            open(&TriggerKey::Contains(literals.clone()), 1 << at);
+        }
+    }
+
+    /// Finds or makes what a key stands for.
+    fn enter(&mut self, target: Target, key: &TriggerKey, change: &mut dyn FnMut(&mut HitBuilder)) {
+        let field = self.fields.entry(target).or_default();
+        let hits = &mut self.hits;
+        let mut enter = |slot: &mut HitId| {
+            if *slot == UNSET {
+                *slot = HitId::try_from(hits.len()).expect("fewer than 2^32 triggers");
+                hits.push(HitBuilder::default());
+            }
+            change(&mut hits[*slot as usize]);
+        };
+        match key {
             TriggerKey::Equal(key) => enter(field.equal.entry(key.clone()).or_insert(UNSET)),
             TriggerKey::Start(key) => enter(field.starts.entry(key.clone()).or_insert(UNSET)),
             TriggerKey::End(key) => enter(field.ends.entry(key.clone()).or_insert(UNSET)),
@@ -149,20 +207,23 @@ impl IndexBuilder {
     }
 
     /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (Vec<GroupIndex>, Hits) {
+    pub(in crate::detect) fn finish(self) -> (Vec<(Target, FieldIndex)>, Hits) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
-        let mut rules = Vec::new();
+        let (mut rules, mut gates) = (Vec::new(), Vec::new());
         let hits = self
             .hits
             .into_iter()
             .map(|hit| {
-                let first = narrow(rules.len());
+                let (first, first_gate) = (narrow(rules.len()), narrow(gates.len()));
                 rules.extend(hit.rules);
-                Hit { proves: hit.proves, first, end: narrow(rules.len()) }
+                gates.extend(hit.gates);
+                let (end, end_gate) = (narrow(rules.len()), narrow(gates.len()));
+                Hit { proves: hit.proves, first, end, first_gate, end_gate }
             })
             .collect();
-        (fields, Hits { hits, rules: rules.into_boxed_slice() })
+        let hits = Hits { hits, rules: rules.into_boxed_slice(), gates: gates.into_boxed_slice() };
+        (fields, hits)
     }
 }
 
@@ -170,16 +231,11 @@ impl FieldBuilder {
     fn finish(self) -> FieldIndex {
         let forwards = |(text, hit): (String, HitId)| (text.into_bytes(), hit);
         let backwards = |(text, hit): (String, HitId)| (text.bytes().rev().collect(), hit);
-        let contains: Vec<_> = self
-            .contains
-            .into_iter()
-            .map(|(text, hit)| (text.into_bytes().into_boxed_slice(), hit))
-            .collect();
         FieldIndex {
             equal: self.equal.into_iter().map(|(text, hit)| (text.into(), hit)).collect(),
             starts: AffixTree::new(self.starts.into_iter().map(forwards)),
             ends: AffixTree::new(self.ends.into_iter().map(backwards)),
-            contains: GramIndex::new(contains),
+            contains: GramIndex::new(self.contains.into_iter().collect()),
             numbers: self.numbers.into_iter().collect(),
             present: self.present,
         }

@@ -8,9 +8,10 @@
 //! neighbouring runs, every second to fourth place of the text is enough. Literals of up to three
 //! bytes have a bitmap of their first two.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::affix::HitId;
+use super::literal::{Edges, Literal};
 
 /// All literals of one field.
 #[derive(Debug, Default)]
@@ -25,9 +26,9 @@ pub(super) struct GramIndex {
 
 impl GramIndex {
     /// Builds the index; literals must not be empty.
-    pub(super) fn new(literals: Vec<(Box<[u8]>, HitId)>) -> Self {
-        let at_least = |from: Vec<(Box<[u8]>, HitId)>, length| -> (Vec<_>, Vec<_>) {
-            from.into_iter().partition(|(literal, _)| literal.len() >= length)
+    pub(super) fn new(literals: Vec<(Literal, HitId)>) -> Self {
+        let at_least = |from: Vec<(Literal, HitId)>, length| -> (Vec<_>, Vec<_>) {
+            from.into_iter().partition(|(literal, _)| literal.text.len() >= length)
         };
         let (longest, rest) = at_least(literals, GramClass::<8, 4>::SHORTEST);
         let (long, rest) = at_least(rest, GramClass::<6, 3>::SHORTEST);
@@ -85,6 +86,7 @@ struct GramEntry {
     before: u32,
     start: u32,
     end: u32,
+    edges: Edges,
 }
 
 /// One bit for each value of the upper bits of a hash. The sizes are fixed so that no access needs
@@ -139,7 +141,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
     /// Any place of a literal of so many bytes has a whole run at a multiple of the stride.
     const SHORTEST: usize = WIDTH + STRIDE - 1;
 
-    fn new(literals: &[(Box<[u8]>, HitId)]) -> Option<Self> {
+    fn new(literals: &[(Literal, HitId)]) -> Option<Self> {
         if literals.is_empty() {
             return None;
         }
@@ -147,7 +149,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             literal.windows(WIDTH).filter_map(|window| window.first_chunk().copied()).collect()
         };
         let mut uses = HashMap::<[u8; WIDTH], u32>::new();
-        for window in literals.iter().flat_map(|(literal, _)| windows(literal)) {
+        for window in literals.iter().flat_map(|(literal, _)| windows(literal.text.as_bytes())) {
             *uses.entry(window).or_default() += 1;
         }
         let weight = |run: &[[u8; WIDTH]]| -> (u32, u32) {
@@ -156,15 +158,15 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
         };
         let mut bytes = Vec::new();
         let mut entries = Vec::new();
-        for (literal, hit) in literals {
-            let windows = windows(literal);
+        for (Literal { text, edges }, hit) in literals {
+            let windows = windows(text.as_bytes());
             let (first, run) = windows
                 .windows(STRIDE)
                 .enumerate()
                 .min_by_key(|(_, run)| weight(run))
                 .expect("a literal is as long as its class");
             let start = narrow(bytes.len());
-            bytes.extend_from_slice(literal);
+            bytes.extend_from_slice(text.as_bytes());
             let end = narrow(bytes.len());
             entries.extend(run.iter().enumerate().map(|(at, window)| GramEntry {
                 hash: hash_of(window),
@@ -172,6 +174,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
                 before: narrow(first + at),
                 start,
                 end,
+                edges: *edges,
             }));
         }
         entries.sort_unstable_by_key(|entry| (entry.hash, entry.hit, entry.before));
@@ -246,8 +249,10 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             if entries[0].hash == hash {
                 for entry in entries.iter().take_while(|entry| entry.hash == hash) {
                     let literal = &self.literals[entry.start as usize..entry.end as usize];
-                    let from = at.checked_sub(entry.before as usize);
-                    if from.is_some_and(|from| text[from..].starts_with(literal)) {
+                    let Some(from) = at.checked_sub(entry.before as usize) else { continue };
+                    if text[from..].starts_with(literal)
+                        && entry.edges.allow(text, from, from + literal.len())
+                    {
                         visit(entry.hit);
                     }
                 }
@@ -261,34 +266,52 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
 /// Literals of one to three bytes.
 #[derive(Debug)]
 struct ShortLiterals {
-    /// One bit for each pair of bytes that a literal may begin at; of the last byte of a text the
-    /// pair's second is 0.
-    pairs: Box<[u64; PAIR_WORDS]>,
-    /// Sorted.
-    literals: Box<[(Box<[u8]>, HitId)]>,
-    /// The first literal of each first byte, and the end.
-    first: Box<[u32; 257]>,
+    /// One bit for each pair of bytes that a literal may begin at, and how many bits stand before
+    /// each word; of the last byte of a text the pair's second is 0.
+    pairs: Box<[(u64, u32); PAIR_WORDS]>,
+    /// The entries of each such pair, and the end.
+    first: Box<[u32]>,
+    entries: Box<[ShortEntry]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ShortEntry {
+    length: u8,
+    third: u8,
+    edges: Edges,
+    hit: HitId,
 }
 
 const PAIR_WORDS: usize = 1 << 10;
 
 impl ShortLiterals {
-    fn new(mut literals: Vec<(Box<[u8]>, HitId)>) -> Self {
-        literals.sort_unstable();
-        let mut pairs = Box::new([0; PAIR_WORDS]);
-        let mut first = Box::new([0; 257]);
-        for (literal, _) in &literals {
-            let seconds = literal.get(1).map_or(0..=255, |second| *second..=*second);
+    fn new(literals: Vec<(Literal, HitId)>) -> Self {
+        let mut by_pair: BTreeMap<usize, Vec<ShortEntry>> = BTreeMap::new();
+        for (Literal { text, edges }, hit) in literals {
+            let byte = |at: usize| text.as_bytes().get(at).copied();
+            let length = u8::try_from(text.len()).expect("short literals are short");
+            let third = byte(2).unwrap_or_default();
+            let seconds = byte(1).map_or(0..=255, |second| second..=second);
             for second in seconds {
-                let pair = pair_of(literal[0], second);
-                pairs[pair / 64] |= 1 << (pair % 64);
+                let pair = pair_of(byte(0).unwrap_or_default(), second);
+                let entry = ShortEntry { length, third, edges, hit };
+                by_pair.entry(pair).or_default().push(entry);
             }
         }
-        for (byte, start) in first.iter_mut().enumerate() {
-            *start =
-                narrow(literals.partition_point(|(literal, _)| usize::from(literal[0]) < byte));
+        let mut pairs = Box::new([(0_u64, 0_u32); PAIR_WORDS]);
+        let (mut first, mut entries) = (Vec::new(), Vec::new());
+        for (pair, of_pair) in by_pair {
+            pairs[pair / 64].0 |= 1 << (pair % 64);
+            first.push(narrow(entries.len()));
+            entries.extend(of_pair);
         }
-        Self { pairs, literals: literals.into_boxed_slice(), first }
+        first.push(narrow(entries.len()));
+        let mut before = 0;
+        for (bits, bits_before) in pairs.iter_mut() {
+            *bits_before = before;
+            before += bits.count_ones();
+        }
+        Self { pairs, first: first.into_boxed_slice(), entries: entries.into_boxed_slice() }
     }
 
     fn scan(&self, text: &[u8], visit: &mut impl FnMut(HitId)) {
@@ -305,12 +328,23 @@ impl ShortLiterals {
     #[inline]
     fn look(&self, text: &[u8], at: usize, first: u8, second: u8, visit: &mut impl FnMut(HitId)) {
         let pair = pair_of(first, second);
-        if self.pairs[pair / 64] >> (pair % 64) & 1 != 0 {
-            let range = self.first[usize::from(first)]..self.first[usize::from(first) + 1];
-            for (literal, hit) in &self.literals[range.start as usize..range.end as usize] {
-                if text[at..].starts_with(literal) {
-                    visit(*hit);
-                }
+        let (bits, before) = self.pairs[pair / 64 % PAIR_WORDS];
+        if bits >> (pair % 64) & 1 != 0 {
+            let rank = before + (bits & ((1 << (pair % 64)) - 1)).count_ones();
+            self.compare(rank as usize, text, at, visit);
+        }
+    }
+
+    fn compare(&self, rank: usize, text: &[u8], at: usize, visit: &mut impl FnMut(HitId)) {
+        let third = text.get(at + 2);
+        let range = self.first[rank] as usize..self.first[rank + 1] as usize;
+        for entry in &self.entries[range] {
+            let end = at + usize::from(entry.length);
+            if end <= text.len()
+                && (entry.length < 3 || third == Some(&entry.third))
+                && entry.edges.allow(text, at, end)
+            {
+                visit(entry.hit);
             }
         }
     }
@@ -362,10 +396,10 @@ mod tests {
             "cdefghijklm",
             "hijklmnopqrstuvw",
         ];
-        let literals: Vec<(Box<[u8]>, HitId)> = words
+        let literals: Vec<(Literal, HitId)> = words
             .iter()
             .zip(0..)
-            .map(|(word, hit)| (word.as_bytes().to_vec().into_boxed_slice(), hit))
+            .map(|(word, hit)| (Literal::anywhere((*word).to_owned()), hit))
             .collect();
         let index = GramIndex::new(literals);
         for text in [

@@ -7,10 +7,11 @@
 mod affix;
 mod field;
 mod grams;
+mod literal;
 mod rarity;
 mod required;
 mod trigger;
 
-pub(super) use field::{FieldIndex, Hits, IndexBuilder};
+pub(super) use field::{FieldIndex, Gate, Hits, IndexBuilder};
 pub(super) use grams::gram_hash;
-pub(super) use trigger::Triggers;
+pub(super) use trigger::{Trigger, Triggers, each_atom};

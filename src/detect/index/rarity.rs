@@ -1,6 +1,8 @@
 //! How likely a literal is to occur in a text that has nothing to do with its rule: a static
 //! estimate, good enough to prefer `invoke-mimikatz` to `.exe`.
 
+use super::literal::Literal;
+
 /// Thousandths of a bit that seeing a byte is worth.
 pub(super) fn millibits(byte: u8) -> u32 {
     match byte {
@@ -18,6 +20,15 @@ pub(super) fn odds(literal: &[u8]) -> f64 {
     const PLACES_BITS: f64 = 7.0;
     let millibits: u32 = literal.iter().take(64).map(|byte| millibits(*byte)).sum();
     (PLACES_BITS - f64::from(millibits) / 1000.0).exp2().min(0.8)
+}
+
+/// Returns the odds that a text contains the literal where it may stand.
+pub(super) fn literal_odds(literal: &Literal) -> f64 {
+    /// Letters of a word for each of its ends.
+    const ODDS_OF_EDGE: f64 = 0.2;
+    let edges = literal.edges;
+    let ends = i32::from(edges.starts_word) + i32::from(edges.ends_word);
+    odds(literal.text.as_bytes()) * ODDS_OF_EDGE.powi(ends)
 }
 
 /// Returns the odds that a value equals, starts or ends with the literal.

@@ -1,89 +1,146 @@
 //! The literals that every match of a regular expression contains.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use super::literal::Literal;
 use super::rarity;
 use crate::detect::fold::fold;
 use crate::rulebook::Regex;
 
 /// Sets larger than this cost more than they save.
-const ALTERNATIVES_MAX: usize = 64;
+const ALTERNATIVES_MAX: usize = 256;
+/// Texts of one run that are told apart by its optional parts.
+const RUN_MAX: usize = 128;
+/// Sets of one expression: its parts that must all be there.
+pub(super) const SETS_MAX: usize = 4;
+/// A set that is more likely than this to occur by chance tells nothing.
+const ODDS_MAX: f64 = 0.7;
 
-/// Returns folded literals of which every match, folded, contains at least one; nothing where the
-/// expression does not require any.
-pub(super) fn required_literals(regex: &Regex) -> Option<Vec<String>> {
+/// Literals of which every match of an expression contains at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::detect) struct LiteralSet {
+    pub(super) literals: Vec<Literal>,
+    /// That one of them occurs by chance.
+    pub(super) odds: f64,
+}
+
+/// Returns folded sets of literals, the rarest first: every match, folded, contains a literal of
+/// each. None where the expression does not require any.
+pub(super) fn required_sets(regex: &Regex) -> Vec<LiteralSet> {
     let hir = regex_syntax::ParserBuilder::new()
         .case_insensitive(regex.ignore_case)
         .multi_line(regex.multi_line)
         .dot_matches_new_line(regex.dot_all)
         .build()
-        .parse(&regex.pattern)
-        .ok()?;
-    let Part { exact, best } = part(&hir, 0);
-    let whole = exact.and_then(Candidate::of);
-    Candidate::better(whole, best).map(|candidate| candidate.literals)
+        .parse(&regex.pattern);
+    let Ok(hir) = hir else { return Vec::new() };
+    let mut sets = part(&hir, 0).into_sets();
+    let telling = sets.iter().take_while(|set| set.odds <= ODDS_MAX).count();
+    sets.truncate(telling.max(1));
+    sets
 }
 
-/// A set of literals of which one must occur, and the odds that one does by chance.
-struct Candidate {
-    literals: Vec<String>,
-    odds: f64,
-}
-
-impl Candidate {
-    fn of(literals: Vec<String>) -> Option<Self> {
-        if literals.is_empty()
-            || literals.len() > ALTERNATIVES_MAX
-            || literals.iter().any(String::is_empty)
+impl LiteralSet {
+    fn of(texts: Vec<Text>) -> Option<Self> {
+        if texts.is_empty()
+            || texts.len() > ALTERNATIVES_MAX
+            || texts.iter().any(|text| text.text.is_empty())
         {
             return None;
         }
-        let odds = literals.iter().map(|literal| rarity::odds(literal.as_bytes())).sum();
-        Some(Self { literals, odds })
+        let literals = texts
+            .into_iter()
+            .map(|text| Literal::of_word(text.text, text.starts_word, text.ends_word));
+        Self::of_literals(literals.collect())
     }
 
-    fn better(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        match (one, other) {
-            (Some(one), Some(other)) => Some(if other.odds < one.odds { other } else { one }),
-            (one, other) => one.or(other),
+    fn of_literals(mut literals: Vec<Literal>) -> Option<Self> {
+        literals.sort_unstable();
+        literals.dedup();
+        if literals.len() > ALTERNATIVES_MAX {
+            return None;
         }
+        let odds = literals.iter().map(rarity::literal_odds).sum();
+        Some(Self { literals, odds })
+    }
+}
+
+/// A text that a part of an expression matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Text {
+    text: String,
+    /// Whether a boundary of words is asked for at its start, or its end: both, where it is empty.
+    starts_word: bool,
+    ends_word: bool,
+}
+
+impl Text {
+    fn plain(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    fn joined(&self, behind: &Self) -> Self {
+        let is_word = |one: bool, other: bool, is_empty: bool| one || is_empty && other;
+        let starts_word = is_word(self.starts_word, behind.starts_word, self.text.is_empty());
+        let ends_word = is_word(behind.ends_word, self.ends_word, behind.text.is_empty());
+        Self { text: format!("{}{}", self.text, behind.text), starts_word, ends_word }
     }
 }
 
 /// What is known of the texts that a part of an expression matches.
 struct Part {
     /// All of them, where they are few.
-    exact: Option<Vec<String>>,
-    /// The best literals that each of them contains.
-    best: Option<Candidate>,
+    exact: Option<Vec<Text>>,
+    /// Sets of which each of them contains a literal; the rarest first.
+    sets: Vec<LiteralSet>,
 }
 
 impl Part {
-    const UNKNOWN: Self = Self { exact: None, best: None };
-
-    fn exact(texts: Vec<String>) -> Self {
-        Self { exact: Some(texts), best: None }
+    fn unknown() -> Self {
+        Self { exact: None, sets: Vec::new() }
     }
 
-    fn into_candidate(self) -> Option<Candidate> {
-        Candidate::better(self.exact.and_then(Candidate::of), self.best)
+    fn exact(texts: Vec<Text>) -> Self {
+        Self { exact: Some(texts), sets: Vec::new() }
     }
+
+    fn into_sets(self) -> Vec<LiteralSet> {
+        let mut sets = self.sets;
+        sets.extend(self.exact.and_then(LiteralSet::of));
+        rarest_first(&mut sets);
+        sets
+    }
+}
+
+fn rarest_first(sets: &mut Vec<LiteralSet>) {
+    sets.sort_by(|one, other| one.odds.total_cmp(&other.odds));
+    sets.dedup();
+    sets.truncate(SETS_MAX);
 }
 
 /// The syntax tree is bounded in depth by its parser (250 levels).
 fn part(hir: &Hir, depth: usize) -> Part {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Part::exact(vec![String::new()]),
+        HirKind::Empty => Part::exact(vec![Text::default()]),
+        HirKind::Look(look) => {
+            let is_boundary = *look == Look::WordUnicode;
+            let text = String::new();
+            Part::exact(vec![Text { text, starts_word: is_boundary, ends_word: is_boundary }])
+        }
         HirKind::Literal(literal) => std::str::from_utf8(&literal.0)
-            .map_or(Part::UNKNOWN, |text| Part::exact(vec![fold(text)])),
-        HirKind::Class(class) => class_texts(class).map_or(Part::UNKNOWN, Part::exact),
+            .map_or_else(|_| Part::unknown(), |text| Part::exact(vec![Text::plain(fold(text))])),
+        HirKind::Class(class) => class_texts(class).map_or_else(Part::unknown, Part::exact),
         HirKind::Capture(capture) => part(&capture.sub, depth + 1),
         HirKind::Repetition(repetition) => {
             let once = part(&repetition.sub, depth + 1);
             match (repetition.min, repetition.max) {
                 (1, Some(1)) => once,
-                (0, _) => Part::UNKNOWN,
-                _ => Part { exact: None, best: once.into_candidate() },
+                (0, Some(1)) => once.exact.map_or_else(Part::unknown, |mut texts| {
+                    texts.push(Text::default());
+                    Part::exact(texts)
+                }),
+                (0, _) => Part::unknown(),
+                _ => Part { exact: None, sets: once.into_sets() },
             }
         }
         HirKind::Concat(parts) => concatenation(parts, depth),
@@ -92,19 +149,19 @@ fn part(hir: &Hir, depth: usize) -> Part {
 }
 
 /// Returns the folded characters of a small class.
-fn class_texts(class: &Class) -> Option<Vec<String>> {
+fn class_texts(class: &Class) -> Option<Vec<Text>> {
     const CHARACTERS_MAX: u32 = 16;
-    const DISTINCT_MAX: usize = 3;
+    const DISTINCT_MAX: usize = 4;
     let Class::Unicode(class) = class else { return None };
     let size: u32 =
         class.iter().map(|range| u32::from(range.end()) - u32::from(range.start()) + 1).sum();
     if size > CHARACTERS_MAX {
         return None;
     }
-    let mut texts: Vec<String> = class
+    let mut texts: Vec<Text> = class
         .iter()
         .flat_map(|range| range.start()..=range.end())
-        .map(|character| fold(character.encode_utf8(&mut [0; 4])))
+        .map(|character| Text::plain(fold(character.encode_utf8(&mut [0; 4]))))
         .collect();
     texts.sort_unstable();
     texts.dedup();
@@ -112,70 +169,108 @@ fn class_texts(class: &Class) -> Option<Vec<String>> {
 }
 
 fn concatenation(parts: &[Hir], depth: usize) -> Part {
-    let mut run = vec![String::new()];
-    let mut best = None;
+    let mut run = vec![Text::default()];
+    let mut sets = Vec::new();
     let mut all_exact = true;
     for sub in parts {
-        let Part { exact, best: inner } = part(sub, depth + 1);
-        best = Candidate::better(best, inner);
+        let Part { exact, sets: inner } = part(sub, depth + 1);
+        sets.extend(inner);
         match exact {
-            Some(texts) if run.len() * texts.len() <= ALTERNATIVES_MAX / 4 => {
+            // A long list of words keeps its boundaries.
+            Some(texts)
+                if run.len() * texts.len() <= RUN_MAX || run.len() == 1 || texts.len() == 1 =>
+            {
                 run = run
                     .iter()
-                    .flat_map(|before| texts.iter().map(move |text| format!("{before}{text}")))
+                    .flat_map(|before| texts.iter().map(|text| before.joined(text)))
                     .collect();
             }
             exact => {
                 all_exact = false;
-                best = Candidate::better(best, Candidate::of(std::mem::take(&mut run)));
+                sets.extend(LiteralSet::of(std::mem::take(&mut run)));
                 // A set too large to join still starts the next run.
-                run = exact.unwrap_or_else(|| vec![String::new()]);
+                run = exact.unwrap_or_else(|| vec![Text::default()]);
             }
         }
     }
-    if all_exact {
-        return Part { exact: Some(run), best };
+    if !all_exact {
+        sets.extend(LiteralSet::of(std::mem::take(&mut run)));
     }
-    Part { exact: None, best: Candidate::better(best, Candidate::of(run)) }
+    rarest_first(&mut sets);
+    Part { exact: all_exact.then_some(run), sets }
 }
 
 fn alternation(parts: &[Hir], depth: usize) -> Part {
     let parts: Vec<Part> = parts.iter().map(|sub| part(sub, depth + 1)).collect();
     if parts.iter().all(|part| part.exact.is_some()) {
-        let texts: Vec<String> =
+        let mut texts: Vec<Text> =
             parts.into_iter().filter_map(|part| part.exact).flatten().collect();
-        return if texts.len() <= ALTERNATIVES_MAX { Part::exact(texts) } else { Part::UNKNOWN };
+        texts.sort_unstable();
+        texts.dedup();
+        return if texts.len() <= ALTERNATIVES_MAX { Part::exact(texts) } else { Part::unknown() };
     }
-    let each: Option<Vec<Candidate>> = parts.into_iter().map(Part::into_candidate).collect();
-    let literals = each.map(|each| each.into_iter().flat_map(|each| each.literals).collect());
-    Part { exact: None, best: literals.and_then(Candidate::of) }
+    let each: Vec<Vec<LiteralSet>> = parts.into_iter().map(Part::into_sets).collect();
+    let most = each.iter().map(Vec::len).max().unwrap_or_default();
+    // One set of each branch; a branch with fewer than others gives its last once more.
+    let mut sets: Vec<LiteralSet> = (0..most)
+        .filter_map(|at| {
+            let of_branch = |sets: &Vec<LiteralSet>| sets.get(at).or(sets.last()).cloned();
+            let chosen: Option<Vec<LiteralSet>> = each.iter().map(of_branch).collect();
+            let literals = chosen?.into_iter().flat_map(|set| set.literals).collect();
+            LiteralSet::of_literals(literals)
+        })
+        .collect();
+    rarest_first(&mut sets);
+    Part { exact: None, sets }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn regex(pattern: &str, ignore_case: bool) -> Regex {
+        Regex { pattern: pattern.into(), ignore_case, multi_line: false, dot_all: false }
+    }
+
+    /// Writes a boundary of words as `|`.
+    fn show(literal: &Literal) -> String {
+        let edge = |is_edge| if is_edge { "|" } else { "" };
+        let Literal { text, edges } = literal;
+        format!("{}{text}{}", edge(edges.starts_word), edge(edges.ends_word))
+    }
+
     #[test]
     fn an_expression_tells_what_it_cannot_match_without() {
+        let none: &[&[&str]] = &[];
         for (pattern, ignore_case, expected) in [
-            (r"foo\d+longer", false, Some(vec!["longer"])),
-            (r"(?i)PowerShell", false, Some(vec!["powershell"])),
-            (r"kirim", true, Some(vec!["kirim"])),
-            (r"\b(kirim|sebutkan)\b.{0,40}\botp\b", false, Some(vec!["kirim", "sebutkan"])),
-            (r"(abc)?\d", false, None),
-            (r"x*", false, None),
-            (r"(alpha\d|beta\d)", false, Some(vec!["alpha", "beta"])),
-            (r"(alpha|)", false, None),
-            (r"(?:quux){2,}", false, Some(vec!["quux"])),
-            (r"[Kk]ey[0-9]", false, Some(vec!["key"])),
-            (r".*", false, None),
-            (r"^\\\\server$", false, Some(vec![r"\\server"])),
+            (r"fool\d+longer", false, &[&["longer"][..], &["fool"]][..]),
+            (r"(?i)PowerShell", false, &[&["powershell"]]),
+            (r"kirim", true, &[&["kirim"]]),
+            (
+                r"\b(kirim|sebutkan)\b.{0,40}\botp\b",
+                false,
+                &[&["|kirim|", "|sebutkan|"], &["|otp|"]],
+            ),
+            (r"(abc)?\d", false, none),
+            (r"x*", false, none),
+            (r"(alpha\d|beta\d)", false, &[&["alpha", "beta"]]),
+            (r"(alpha|)", false, none),
+            (r"(?:quux){2,}", false, &[&["quux"]]),
+            (r"[Kk]ey[0-9]", false, &[&["key"]]),
+            (r".*", false, none),
+            (r"^\\\\server$", false, &[&[r"\\server"]]),
+            (r"pe?nang\b", false, &[&["penang|", "pnang|"]]),
+            (r"\bwin \$", false, &[&["|win $"]]),
+            (r"(?-u:\b)server", false, &[&["server"]]),
+            (r"alpha.*beta|gamma", false, &[&["alpha", "gamma"], &["beta", "gamma"]]),
         ] {
-            let regex =
-                Regex { pattern: pattern.into(), ignore_case, multi_line: false, dot_all: false };
-            let expected: Option<Vec<String>> =
-                expected.map(|texts| texts.into_iter().map(str::to_owned).collect());
-            assert_eq!(required_literals(&regex), expected, "{pattern}");
+            let sets = required_sets(&regex(pattern, ignore_case));
+            let mut found: Vec<Vec<String>> =
+                sets.iter().map(|set| set.literals.iter().map(show).collect()).collect();
+            found.sort();
+            let mut expected: Vec<Vec<&str>> = expected.iter().map(|set| set.to_vec()).collect();
+            expected.sort();
+            assert_eq!(found, expected, "{pattern}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Which tests of a rule give it away: of these at least one holds wherever the rule matches.
 
+use super::literal::Literal;
 use super::rarity;
-use super::required::required_literals;
+use super::required::{LiteralSet, required_sets};
 use crate::detect::DerivedField;
 use crate::detect::fold::fold;
 use crate::rulebook::{
@@ -15,7 +16,7 @@ pub(in crate::detect) enum TriggerKey {
     Equal(String),
     Start(String),
     End(String),
-    Contains(Vec<String>),
+    Contains(Vec<Literal>),
     Number(f64),
     /// The field is there: all that can be said of, for example, `gt`.
     Present,
@@ -28,6 +29,8 @@ pub(in crate::detect) struct Trigger {
     pub(in crate::detect) key: TriggerKey,
     /// Whether finding the key is the same as the test holding.
     pub(in crate::detect) proves: bool,
+    /// Where the test holds, one literal of each of these is in the value as well.
+    pub(in crate::detect) also: Vec<Vec<Literal>>,
     odds: f64,
 }
 
@@ -40,6 +43,28 @@ pub(in crate::detect) struct Triggers {
 
 /// Odds of a trigger that says no more than that a field is there.
 const ODDS_PRESENT: f64 = 0.5;
+
+impl Trigger {
+    /// Returns what to look for where a test may hold; nothing for one that may hold where its
+    /// field is absent.
+    pub(in crate::detect) fn of(atom: &Atom) -> Option<Self> {
+        let sets =
+            if let Test::Regex(regex) = &atom.test { required_sets(regex) } else { Vec::new() };
+        let mut sets = sets.into_iter();
+        let (key, proves, odds) = match sets.next() {
+            Some(LiteralSet { literals, odds }) => (TriggerKey::Contains(literals), false, odds),
+            None => key_of(&atom.test)?,
+        };
+        let also = sets.map(|set| set.literals).collect();
+        Some(Self { target: atom.target, key, proves, also, odds })
+    }
+
+    /// Returns the bits of all that must be found before the test can hold: the first is the key's.
+    pub(in crate::detect) fn gate(&self) -> u8 {
+        let bits = (0..=self.also.len()).map(|at| 1 << at);
+        bits.fold(0, |gate, bit: u8| gate | bit)
+    }
+}
 
 impl Triggers {
     /// Works out the trigger of each test. `conditions` are those of all rules, to count how many
@@ -57,15 +82,15 @@ impl Triggers {
             .iter()
             .zip(uses)
             .map(|(atom, uses)| {
-                let (key, proves, odds) = key_of(&atom.test)?;
-                let odds = rarity::with_uses(odds, uses) + cost_of(atom.target, fields);
-                Some(Trigger { target: atom.target, key, proves, odds })
+                let trigger = Trigger::of(atom)?;
+                let odds = rarity::with_uses(trigger.odds, uses) + cost_of(atom.target, fields);
+                Some(Trigger { odds, ..trigger })
             })
             .collect();
         Self { by_atom }
     }
 
-    pub(in crate::detect) fn of(&self, atom: AtomId) -> Option<&Trigger> {
+    fn of(&self, atom: AtomId) -> Option<&Trigger> {
         self.by_atom.get(atom.0 as usize)?.as_ref()
     }
 
@@ -115,18 +140,19 @@ impl Triggers {
 }
 
 fn count_uses(expr: &Expr, uses: &mut [u32]) {
+    each_atom(expr, &mut |atom| {
+        if let Some(uses) = uses.get_mut(atom.0 as usize) {
+            *uses += 1;
+        }
+    });
+}
+
+/// Visits the tests of a condition, those that stand in it twice as often.
+pub(in crate::detect) fn each_atom(expr: &Expr, visit: &mut impl FnMut(AtomId)) {
     match expr {
-        Expr::Atom(atom) => {
-            if let Some(uses) = uses.get_mut(atom.0 as usize) {
-                *uses += 1;
-            }
-        }
-        Expr::Not(inner) | Expr::Selection(_, inner) => count_uses(inner, uses),
-        Expr::And(parts) | Expr::Or(parts) => {
-            for part in parts {
-                count_uses(part, uses);
-            }
-        }
+        Expr::Atom(atom) => visit(*atom),
+        Expr::Not(inner) | Expr::Selection(_, inner) => each_atom(inner, visit),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| each_atom(part, visit)),
         Expr::Constant(_) => {}
     }
 }
@@ -146,12 +172,10 @@ fn key_of(test: &Test) -> Option<(TriggerKey, bool, f64)> {
     let present = (TriggerKey::Present, false, ODDS_PRESENT);
     match test {
         Test::Text(pattern) => Some(text_key(pattern)),
-        Test::Regex(regex) => Some(required_literals(regex).map_or(present, |literals| {
-            let odds = literals.iter().map(|literal| rarity::odds(literal.as_bytes())).sum();
-            (TriggerKey::Contains(literals), false, odds)
-        })),
         Test::Number(Comparison::Equal, number) => Some((TriggerKey::Number(*number), true, 0.01)),
-        Test::Number(..)
+        // An expression that requires a literal has it for its key.
+        Test::Regex(_)
+        | Test::Number(..)
         | Test::Cidr(_)
         | Test::FieldRef { .. }
         | Test::TimePart(..)
@@ -187,7 +211,7 @@ fn text_key(pattern: &TextPattern) -> (TriggerKey, bool, f64) {
         [Piece::Any, Piece::Text(literal), Piece::Any] if !literal.is_empty() => {
             let literal = fold(literal);
             let odds = rarity::odds(literal.as_bytes());
-            return (TriggerKey::Contains(vec![literal]), proves, odds);
+            return (TriggerKey::Contains(vec![Literal::anywhere(literal)]), proves, odds);
         }
         _ => {}
     }
@@ -203,7 +227,8 @@ fn text_key(pattern: &TextPattern) -> (TriggerKey, bool, f64) {
         if let Piece::Text(literal) = piece {
             keys.extend(
                 folded(literal)
-                    .map(|key| (rarity::odds(key.as_bytes()), TriggerKey::Contains(vec![key]))),
+                    .map(|key| (rarity::odds(key.as_bytes()), Literal::anywhere(key)))
+                    .map(|(odds, key)| (odds, TriggerKey::Contains(vec![key]))),
             );
         }
     }

@@ -1,5 +1,7 @@
 //! Whole rule sets through [`compile`] and [`load`].
 
+mod texts;
+
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -427,7 +429,12 @@ fn state_survives_a_new_title_and_threshold_but_not_another_window() {
 fn the_shipped_rules_load() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     match load(&folder) {
-        Ok(loaded) => assert_eq!(loaded.rulebook.policy, Policy::default()),
+        Ok(loaded) => {
+            let policy = loaded.rulebook.policy;
+            let same_evidence = policy.same_evidence.clone();
+            assert!(!same_evidence.is_empty());
+            assert_eq!(policy, Policy { same_evidence, ..Policy::default() });
+        }
         Err(LoadFailure::Invalid(findings)) => {
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
             panic!(
