@@ -116,7 +116,9 @@ fn section(command: &Command, above: &str, table: &mut String, text: &mut String
     let own: Vec<&Command> =
         command.get_subcommands().filter(|inner| inner.get_name() != "help").collect();
     if !own.is_empty() {
-        own.into_iter().for_each(|inner| section(inner, &name, table, text));
+        for inner in own {
+            section(inner, &name, table, text);
+        }
         return;
     }
     if command.get_name() == "help" {

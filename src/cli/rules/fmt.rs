@@ -332,7 +332,9 @@ mod tests {
             })
             .prop_map(|(parts, comments)| {
                 let parts = parts.iter().zip(comments);
-                parts.map(|(part, comment)| format!("{comment}{part}\n")).collect()
+                parts
+                    .flat_map(|(part, comment)| [comment.to_owned(), part.clone(), "\n".to_owned()])
+                    .collect()
             })
     }
 
