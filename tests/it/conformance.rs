@@ -81,8 +81,8 @@ impl Row {
         let mut timed: Vec<_> = habit.map(|time| (time, HABITUAL.to_owned())).collect();
         for event in &self.events {
             let parsed: serde_json::Value = serde_json::from_str(event).unwrap();
-            let repeats = parsed["times"].as_i64().unwrap_or(1);
-            timed.extend((0..repeats).map(|number| (millis(event) + number * 1000, event.clone())));
+            let copies = parsed["times"].as_i64().unwrap_or(1);
+            timed.extend((0..copies).map(|number| (millis(event) + number * 1000, event.clone())));
         }
         timed
     }
