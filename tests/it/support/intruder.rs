@@ -55,9 +55,10 @@ pub(crate) fn produce(brokers: &str, prefix: &str) {
 
 /// The same of any tenant.
 pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
-    let event = |id: &str, kind: &str, time: &str, ip: &str, user: &str, body| {
-        event_of(tenant, id, kind, time, ip, user, body)
-    };
+    let event =
+        |id: &str, kind: &str, time: &str, ip: &str, user: &str, body: &serde_json::Value| {
+            event_of(tenant, id, kind, time, ip, user, body)
+        };
     let office = "203.0.113.10";
     for day in 1..=9 {
         let time = |hour: u32| format!("2026-11-{day:02}T{hour:02}:00:00+07:00");
