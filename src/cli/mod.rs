@@ -12,6 +12,7 @@ mod health;
 mod incidents;
 mod man;
 mod outbox;
+mod reference;
 mod responses;
 mod rules;
 mod run;
@@ -19,7 +20,7 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::rulebook::{Colour, LoadFailure};
 
@@ -68,7 +69,9 @@ impl From<Exit> for ExitCode {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    match Arguments::parse().verb {
+    let matches = reference::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match arguments.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args),

@@ -187,7 +187,7 @@ impl Detector {
         let route = self.route(subject, routes);
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
         memo.begin(route.hits.len());
-        self.collect_candidates(subject, route, values, memo);
+        Self::collect_candidates(subject, route, values, memo);
         let candidates = std::mem::take(&mut memo.candidates);
         let mut evaluation = Evaluation { detector: self, subject, route, values, memo };
         out.extend(candidates.iter().filter(|rule| evaluation.matches(**rule)));
@@ -211,7 +211,6 @@ impl Detector {
     }
 
     fn collect_candidates(
-        &self,
         subject: &Subject<'_>,
         route: &Route,
         values: &mut FieldValues,

@@ -93,12 +93,12 @@ fn write_expr(text: &mut String, rulebook: &Rulebook, expr: &Expr) {
 }
 
 /// The ids of fields depend on the other rules: their names stand for them.
-fn write_test(text: &mut String, rulebook: &Rulebook, test: &Test) {
+fn write_test(key: &mut String, rulebook: &Rulebook, test: &Test) {
     if let Test::FieldRef { other, part, cased } = test {
         let other = rulebook.fields.name(*other);
-        add(text, format_args!("FieldRef{other:?}{part:?}{cased}"));
+        add(key, format_args!("FieldRef{other:?}{part:?}{cased}"));
     } else {
-        add(text, format_args!("{test:?}"));
+        add(key, format_args!("{test:?}"));
     }
 }
 

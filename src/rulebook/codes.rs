@@ -169,8 +169,8 @@ catalogue! {
         "condition: 7 of many_*\n";
 
     UnknownRule "SP301" Error,
-        "a correlation, a filter or the policy names a rule that is not there",
-        "Rules are named by `name` or `id`; a rule without either by the name of its file, in `same-evidence` of policy.yaml. The rule must be loaded together with the one that names it.",
+        "a correlation or a filter names a rule that is not there",
+        "Rules are named by `name` or `id`. The rule must be loaded together with the one that names it.",
         "correlation:\n  type: event_count\n  rules: [failed_logn]\n";
     CorrelationCycle "SP302" Error,
         "correlations feed each other in a circle",
@@ -270,6 +270,10 @@ catalogue! {
         "a comment that ignores findings has no effect",
         "`# satpam: ignore[SP503] reason` behind something on a line ignores that warning of the line, on a line of its own that of the whole document. It needs a reason, an existing code, and something to ignore; errors cannot be ignored.",
         "# satpam: ignore[SP503]\n# instead, with a reason:\n# satpam: ignore[SP503] the letters may stand apart\n";
+    UnknownEvidence "SP519" Warning,
+        "`same-evidence` names a rule that is not there",
+        "The name has no effect. Rules are named by `name` or `id`, a rule without either by the name of its file. A policy that serves several rule folders may name rules of the others.",
+        "same-evidence:\n  - [failed_logn, many_failed_logins]\n";
 }
 
 impl Code {

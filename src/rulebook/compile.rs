@@ -241,7 +241,7 @@ impl Index {
                     let rules = (0..documents.len()).filter(is_rule);
                     let near = nearest(word, rules.map(|at| &*self.keys[at]));
                     let finding = findings.report(
-                        Code::UnknownRule,
+                        Code::UnknownEvidence,
                         source,
                         *span,
                         format!("no rule is called `{word}`"),

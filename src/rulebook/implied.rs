@@ -14,8 +14,8 @@ pub(super) fn by_test(first: &Test, second: &Test) -> bool {
                 .is_some_and(|(narrow, wide)| narrow.low >= wide.low && narrow.high <= wide.high)
         }
         (Test::Cidr(narrow), Test::Cidr(wide)) => wide.contains(narrow),
-        (Test::Exists(false), Test::Null) => true,
-        (
+        (Test::Exists(false), Test::Null)
+        | (
             Test::Text(_)
             | Test::Regex(_)
             | Test::Cidr(_)

@@ -46,8 +46,6 @@ mod yaml;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod texts;
 
 pub use codes::{Code, Explanation};
 pub use compile::{Sources, compile};

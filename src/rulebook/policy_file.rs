@@ -75,8 +75,8 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> (Policy
             .iter()
             .map(|group| group.elements().iter().filter_map(&mut named).collect())
             .collect();
-        let names = evidence.iter().map(|group| group.iter().map(|(rule, _)| Arc::clone(rule)));
-        policy.same_evidence = names.map(Iterator::collect).collect();
+        let groups = evidence.iter().map(|group| group.iter().map(|(rule, _)| Arc::clone(rule)));
+        policy.same_evidence = groups.map(Iterator::collect).collect();
     }
     noisy_rules(&mut reader, node, &mut policy);
     if let Some(entry) = node.get("plans")

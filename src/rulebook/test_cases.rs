@@ -46,7 +46,9 @@ pub(super) fn one_sided(
     for source in &sources.tests {
         if let Ok(nodes) = yaml::parse(source) {
             read.insert(&source.name);
-            nodes.iter().for_each(|node| named.add(node));
+            for node in &nodes {
+                named.add(node);
+            }
         }
     }
     let detections = rulebook.detections.iter().map(|rule| (&rule.meta, rule.reports));

@@ -203,10 +203,10 @@ fn place(location: Location, text: &str) -> Span {
     }
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX).saturating_sub(1);
     let mut lines = text.split_inclusive('\n');
-    let above = number(location.line().into());
+    let above = number(location.line());
     let start: usize = lines.by_ref().take(above).map(str::len).sum();
     let line = lines.next().unwrap_or_default().trim_end();
-    let behind = line.chars().take(number(location.column().into())).map(char::len_utf8);
+    let behind = line.chars().take(number(location.column())).map(char::len_utf8);
     let start = start + behind.sum::<usize>();
     Span::new(start, start)
 }

@@ -45,13 +45,48 @@ struct Row {
     fails: Vec<String>,
     /// The keys of the rules that report by themselves.
     reports: Option<Vec<String>>,
+    /// The account of the events; `acc` where it is not said.
+    account: Option<String>,
+    /// When the events happened, where it matters.
+    at: Option<jiff::Timestamp>,
+    /// Days of matches of `r1`, evenly spread, before the events.
+    habit: Option<Habit>,
     events: Vec<String>,
     fires: Vec<f64>,
     /// The code of the finding that refuses it.
     error: Option<String>,
 }
 
+/// What an account does before the events of a row.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Habit {
+    days: u32,
+    a_day: u32,
+}
+
+impl Habit {
+    /// The times of its matches, in milliseconds before 0.
+    fn times(self) -> impl Iterator<Item = i64> {
+        let step = 86_400_000 / i64::from(self.a_day);
+        (1..=i64::from(self.days * self.a_day)).rev().map(move |back| -back * step)
+    }
+}
+
 impl Row {
+    /// The events with their times in milliseconds: the habit, then those written, each as often as
+    /// its `times` says, a second apart.
+    fn timed(&self) -> Vec<(i64, String)> {
+        let habit = self.habit.into_iter().flat_map(Habit::times);
+        let mut timed: Vec<_> = habit.map(|time| (time, HABITUAL.to_owned())).collect();
+        for event in &self.events {
+            let parsed: serde_json::Value = serde_json::from_str(event).unwrap();
+            let copies = parsed["times"].as_i64().unwrap_or(1);
+            timed.extend((0..copies).map(|number| (millis(event) + number * 1000, event.clone())));
+        }
+        timed
+    }
+
     fn text(&self) -> String {
         if let Some(detection) = &self.detection {
             let condition = if detection.contains("condition:") { "" } else { ", condition: s" };
@@ -94,6 +129,8 @@ impl Row {
     }
 }
 
+const HABITUAL: &str = r#"{"r":"r1","account.app_code":"acc","n":1}"#;
+
 const PLAN: PlanFigures = PlanFigures {
     messages: 1.0,
     first_contacts: 1.0,
@@ -120,7 +157,7 @@ fn holds(row: &Row, rulebook: &Arc<Rulebook>, event: &str) -> bool {
     let document = Document::parse(event.as_bytes().to_vec()).unwrap();
     let p = [Some("p".to_owned()), None, None];
     let [product, category, service] = row.source.as_ref().unwrap_or(&p);
-    let account = AccountId::new("acc").unwrap();
+    let account = AccountId::new(row.account.as_deref().unwrap_or("acc")).unwrap();
     let subject = Subject {
         document: &document,
         derived: &NothingDerived,
@@ -130,7 +167,7 @@ fn holds(row: &Row, rulebook: &Arc<Rulebook>, event: &str) -> bool {
             service: service.as_deref(),
         },
         account: &account,
-        time: EventTime::from_millis(0),
+        time: EventTime::from_millis(row.at.map_or(0, jiff::Timestamp::as_millisecond)),
     };
     let mut found = Vec::new();
     Detector::new(Arc::clone(rulebook)).evaluate(&subject, &mut Scratch::default(), &mut found);
@@ -150,14 +187,15 @@ fn fires(row: &Row, rulebook: &Arc<Rulebook>) -> Vec<i64> {
     let (detector, correlator) =
         (Detector::new(Arc::clone(rulebook)), Correlator::new(Arc::clone(rulebook)));
     let (mut windows, mut shard) = (AccountWindows::default(), ShardWindows::default());
-    let start = EventTime::from_millis(0);
+    let timed = row.timed();
+    let start = EventTime::from_millis(timed.first().map_or(0, |(time, _)| (*time).min(0)));
     correlator.reconcile(start, &mut shard);
     let (mut normal, mut counters) = (Normal::new(start), Counters::default());
     let (mut scratch, mut matched, mut all) = (Scratch::default(), Vec::new(), Vec::new());
     let mut watermark = start;
-    for (number, event) in row.events.iter().enumerate() {
+    for (number, (millis, event)) in timed.iter().enumerate() {
         let document = Document::parse(event.as_bytes().to_vec()).unwrap();
-        let time = EventTime::from_millis(millis(event));
+        let time = EventTime::from_millis(*millis);
         let subject = Subject {
             document: &document,
             derived: &NothingDerived,
@@ -287,6 +325,12 @@ fn page() -> String {
 }
 
 fn line(row: &Row) -> String {
+    let habit = row
+        .habit
+        .map(|Habit { days, a_day }| format!(" After {days} days with {a_day} matches each."));
+    let account = row.account.as_ref().map(|account| format!(" Account {account}."));
+    let at = row.at.map(|at| format!(" At {at}."));
+    let said: String = [habit, account, at].into_iter().flatten().collect();
     let choice = row.choice.as_ref().map(|choice| format!(" *({choice})*")).unwrap_or_default();
     let says = row.says.replace('|', "\\|");
     let rule = match (&row.detection, &row.correlation, &row.documents) {
@@ -315,7 +359,7 @@ fn line(row: &Row) -> String {
         }
         (None, None) => (cells(&row.holds), cells(&row.fails)),
     };
-    format!("| {says}{choice} | {rule} | {left} | {right} |\n")
+    format!("| {says}{said}{choice} | {rule} | {left} | {right} |\n")
 }
 
 #[test]

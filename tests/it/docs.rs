@@ -61,6 +61,18 @@ fn a_page_stands_for_every_rule_that_is_listed() {
 }
 
 #[test]
+fn the_page_of_the_commands_is_fresh() {
+    let folder = tempfile::tempdir().unwrap();
+    satpam(&["man", "--markdown", "--out", folder.path().to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.path().join("cli.md")).unwrap();
+    for part in ["## satpam rules lint", "Exit code: 0 nothing found, 1", "`--format <FORMAT>`"] {
+        assert!(page.contains(part), "no {part:?} in\n{page}");
+    }
+    published("docs/cli.md", &page);
+    assert!(satpam(&["rules", "lint", "--help"]).contains("Exit code: 0 nothing found"));
+}
+
+#[test]
 fn shells_and_manuals_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(satpam(&["completions", shell]).contains("rules"), "{shell}");

@@ -70,7 +70,7 @@ fn produce(prefix: &str) {
     let messages: Vec<_> = (1..=9)
         .map(|day| message(day, if day % 3 == 0 { "ada undian" } else { "pesanan" }))
         .collect();
-    let payloads: Vec<&[u8]> = messages.iter().map(|message| message.as_ref()).collect();
+    let payloads: Vec<&[u8]> = messages.iter().map(AsRef::as_ref).collect();
     kafka::produce(&kafka::shared().address(), &format!("{prefix}messages"), 0, &payloads);
 }
 

@@ -169,6 +169,25 @@ fn tests_that_cannot_be_used_are_told_with_their_place() {
 }
 
 #[test]
+fn the_cost_of_every_rule_is_measured() {
+    let output = rules(&["bench", "--rounds", "1", "--format", "json"], &project_path("rules"));
+    let costs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let costs = costs.as_array().unwrap();
+    let listed = rules(&["list", "--format", "json"], &project_path("rules"));
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(costs.len(), listed.as_array().unwrap().len());
+    let types: std::collections::BTreeSet<_> =
+        costs.iter().map(|cost| cost["type"].as_str().unwrap()).collect();
+    for kind in ["detection", "baseline", "event_count", "temporal_ordered"] {
+        assert!(types.contains(kind), "{types:?}");
+    }
+    let slowest_first = |pair: &[serde_json::Value]| {
+        pair[0]["nanoseconds_per_event"].as_f64() >= pair[1]["nanoseconds_per_event"].as_f64()
+    };
+    assert!(costs.windows(2).all(slowest_first));
+}
+
+#[test]
 fn a_code_is_explained() {
     let output = rules(&["explain"], Path::new("SP101"));
     assert!(output.status.success() && text(&output.stdout).starts_with("SP101"));

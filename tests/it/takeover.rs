@@ -1,5 +1,6 @@
-//! The main job on the real parts: a takeover goes through Apache Kafka, and ends as an incident, a
-//! mail that arrives, and one call that resets the passwords, Admin first.
+//! The main job on the real parts: two takeovers go through Apache Kafka, and each ends as an incident,
+//! a mail that arrives, one in Indonesian and one in English, and one call that resets the passwords,
+//! Admin first.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::daemon::{Platform, Request};
-use crate::support::intruder::produce;
+use crate::support::intruder::{self, SHOP, TOKO, Tenant};
 use crate::support::kafka::{self, poll_until};
 use crate::support::process::{Running, free_port};
 use crate::support::project_path;
@@ -62,13 +63,15 @@ fn configure(folder: &Path, prefix: &str, smtp: u16, platform: u16, metrics: u16
 }
 
 #[test]
-fn a_takeover_ends_in_a_mail_and_one_password_reset() {
+fn each_takeover_ends_in_a_mail_in_the_tenants_language_and_one_password_reset() {
     let broker = kafka::shared();
     let prefix = format!("{}-", kafka::prefix("takeover").trim_end_matches('-'));
     for name in ["messages", "templates", "broadcasts", "accounts", "dead"] {
         kafka::create_topic(&broker.address(), &format!("{prefix}{name}"), 1, &[]);
     }
-    produce(&broker.address(), &prefix);
+    for tenant in [TOKO, SHOP] {
+        intruder::produce_for(tenant, &broker.address(), &prefix);
+    }
     kafka::produce(&broker.address(), &format!("{prefix}messages"), 0, &[b"{not json"]);
 
     let folder = tempfile::tempdir().unwrap();
@@ -89,27 +92,32 @@ fn a_takeover_ends_in_a_mail_and_one_password_reset() {
     );
     let tell = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
 
-    let reset = std::panic::catch_unwind(|| {
-        poll_until("the password reset", || {
-            let requests = requests.lock().unwrap();
-            requests.iter().find(|(_, body)| body["kind"] == "force_password_reset").cloned()
+    for Tenant { app_code, language, domain } in [TOKO, SHOP] {
+        let of_tenant = |(head, body): &&Request| {
+            head.contains(&format!("/accounts/{app_code}/"))
+                && body["kind"] == "force_password_reset"
+        };
+        let reset = std::panic::catch_unwind(|| {
+            poll_until("the password reset", || {
+                requests.lock().unwrap().iter().find(of_tenant).cloned()
+            })
         })
-    })
-    .unwrap_or_else(|_| panic!("no reset; the daemon said:\n{}", tell()));
-    assert_eq!(reset.1["users"]["roles"], serde_json::json!(["admin", "supervisor", "agent"]));
-    let key = reset.0.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap();
-    assert_eq!(Some(key.trim()), reset.1["id"].as_str());
+        .unwrap_or_else(|_| panic!("no reset; the daemon said:\n{}", tell()));
+        assert_eq!(reset.1["users"]["roles"], serde_json::json!(["admin", "supervisor", "agent"]));
+        let key = reset.0.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap();
+        assert_eq!(Some(key.trim()), reset.1["id"].as_str());
 
-    let mail = poll_until("the mail to the tenant", || {
-        mails(&folder.path().join("mail"))
-            .into_iter()
-            .find(|mail| mail.contains("To: budi@toko.example"))
-    });
-    assert!(mail.contains("Content-Language: id"), "{mail}");
-    assert!(!mail.contains("http://bri-undian88.xyz"), "a live link is in the mail:\n{mail}");
+        let mail = poll_until("the mail to the tenant", || {
+            mails(&folder.path().join("mail"))
+                .into_iter()
+                .find(|mail| mail.contains(&format!("To: budi@{domain}")))
+        });
+        assert!(mail.contains(&format!("Content-Language: {language}")), "{mail}");
+        assert!(!mail.contains("http://bri-undian88.xyz"), "a live link is in the mail:\n{mail}");
+    }
 
     poll_until("the metric", || {
-        scrape(metrics, "satpam_incidents_opened_total").filter(|n| *n >= 1.0)
+        scrape(metrics, "satpam_incidents_opened_total").filter(|n| *n >= 2.0)
     });
     let dead = kafka::read(&broker.address(), &format!("{prefix}dead"), 0, 1);
     assert_eq!(dead[0].payload, b"{not json");
@@ -122,5 +130,5 @@ fn a_takeover_ends_in_a_mail_and_one_password_reset() {
     let resets = |requests: &[Request]| {
         requests.iter().filter(|(_, body)| body["kind"] == "force_password_reset").count()
     };
-    assert_eq!(resets(&requests.lock().unwrap()), 1);
+    assert_eq!(resets(&requests.lock().unwrap()), 2);
 }

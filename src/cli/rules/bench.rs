@@ -1,8 +1,10 @@
-//! `satpam rules bench`: what each detection costs, the slowest first.
+//! `satpam rules bench`: what each rule costs, the slowest first.
 //!
 //! Each detection is evaluated alone, over the same events, again and again; the best round counts,
 //! so that other work of the machine does not. Inside a whole rule set a rule costs less, since
-//! rules share their searches: the numbers are for comparing rules with each other.
+//! rules share their searches: the numbers are for comparing rules with each other. Of a correlation
+//! the counting is measured, of the matches that the engine finds in these events, with the
+//! correlations that it builds on; finding the matches is the cost of its base rules.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,19 +12,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::facts::Authored;
+use super::counting::{self, Stream, unknown_account};
+use super::facts::{Authored, kind};
 use super::{Format, cannot, ended, unusable};
-use crate::baseline::Seen;
 use crate::demo::traffic::{Attacks, Scenario, Traffic};
 use crate::detect::content::Derived;
-use crate::detect::{AccountFacts, Detector, EventSource, Scratch, Subject};
+use crate::detect::{Detector, EventSource, Scratch, Subject};
+use crate::engine::Rules;
 use crate::event::{AccountId, Document, EventTime};
-use crate::rulebook::{Detection, Rulebook};
+use crate::rulebook::{CorrelationIndex, Detection, Rulebook};
 
-/// Measures what each detection costs an event, the slowest first.
+/// Measures what each rule costs an event, the slowest first.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Rule folders and files
@@ -44,8 +46,11 @@ const EVENTS_MAX: usize = 2_000;
 #[derive(Debug, Serialize)]
 struct Cost<'r> {
     rule: &'r str,
+    /// `detection`, or the type of the correlation: then the cost is that of counting.
+    #[serde(rename = "type")]
+    kind: &'static str,
     nanoseconds_per_event: f64,
-    /// Events that the rule matched.
+    /// Events that the rule matched, or how often the correlation fired.
     matches: usize,
     /// Whether it is tried on every event, for want of a literal that could be looked for.
     tried_on_every_event: bool,
@@ -62,12 +67,14 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(documents) => documents,
         Err(reason) => return cannot(&reason),
     };
-    let mut costs: Vec<_> = authored
-        .rulebook
+    let rules = Rules::new(authored.rulebook);
+    let rulebook = rules.rulebook();
+    let mut costs: Vec<_> = rulebook
         .detections
         .iter()
-        .map(|rule| measure(&authored.rulebook, rule, &documents, args.rounds))
+        .map(|rule| measure(rulebook, rule, &documents, args.rounds))
         .collect();
+    costs.extend(counted(&rules, &documents, args.rounds));
     costs.sort_by(|a, b| b.nanoseconds_per_event.total_cmp(&a.nanoseconds_per_event));
     ended(print(args.format, &costs))
 }
@@ -95,6 +102,28 @@ fn built_in() -> Vec<Document> {
     events.filter_map(|event| Document::parse(event.payload).ok()).collect()
 }
 
+/// Measures the correlations.
+fn counted<'r>(rules: &'r Rules, documents: &[Document], rounds: u32) -> Vec<Cost<'r>> {
+    if !rules.has_correlations() {
+        return Vec::new();
+    }
+    let stream = Stream::judge(rules, documents, unknown_account());
+    let prepared = stream.prepare(rules);
+    let events = u32::try_from(prepared.len().max(1)).expect("there are at most a few thousand");
+    let correlations = (0..).map(CorrelationIndex).zip(&rules.rulebook().correlations);
+    let cost = |(index, rule): (CorrelationIndex, &'r crate::rulebook::Correlation)| {
+        let counted = counting::measure(rules, &prepared, index, rounds);
+        Cost {
+            rule: &rule.meta.key,
+            kind: kind(&rule.kind),
+            nanoseconds_per_event: counted.time.as_secs_f64() * 1e9 / f64::from(events),
+            matches: counted.fired,
+            tried_on_every_event: false,
+        }
+    };
+    correlations.map(cost).collect()
+}
+
 fn measure<'r>(
     rulebook: &Rulebook,
     rule: &'r Detection,
@@ -111,14 +140,7 @@ fn measure<'r>(
         revision: Arc::clone(&rulebook.revision),
     };
     let detector = Detector::new(Arc::new(alone));
-    let facts = AccountFacts {
-        timezone: TimeZone::UTC,
-        first_seen: EventTime::from_millis(0),
-        is_new: false,
-        allowlist: None,
-        template_text: None,
-        seen: Seen::default(),
-    };
+    let facts = unknown_account();
     let time = EventTime::from_millis(0);
     let derived: Vec<_> =
         documents.iter().map(|document| Derived::new(document, time, &facts)).collect();
@@ -143,6 +165,7 @@ fn measure<'r>(
     let events = u32::try_from(documents.len()).expect("there are at most a few thousand");
     Cost {
         rule: &rule.meta.key,
+        kind: "detection",
         nanoseconds_per_event: best.as_secs_f64() * 1e9 / f64::from(events),
         matches,
         tried_on_every_event: !detector.unindexed().is_empty(),
@@ -157,12 +180,15 @@ fn print(format: Format, costs: &[Cost<'_>]) -> io::Result<()> {
             writeln!(output)?;
         }
         Format::Text => {
-            writeln!(output, "  ns/event  matches  rule")?;
+            writeln!(output, "  ns/event  matches  type              rule")?;
             for cost in costs {
                 let remark =
                     if cost.tried_on_every_event { "  (tried on every event)" } else { "" };
-                let Cost { rule, nanoseconds_per_event, matches, .. } = cost;
-                writeln!(output, "{nanoseconds_per_event:10.1}  {matches:7}  {rule}{remark}")?;
+                let Cost { rule, kind, nanoseconds_per_event, matches, .. } = cost;
+                writeln!(
+                    output,
+                    "{nanoseconds_per_event:10.1}  {matches:7}  {kind:16}  {rule}{remark}"
+                )?;
             }
         }
     }

@@ -140,7 +140,7 @@ fn logsource(source: &LogSource) -> String {
     parts.into_iter().flatten().map(|part| &**part).collect::<Vec<_>>().join("/")
 }
 
-fn kind(kind: &CorrelationKind) -> &'static str {
+pub(super) fn kind(kind: &CorrelationKind) -> &'static str {
     match kind {
         CorrelationKind::EventCount { .. } => "event_count",
         CorrelationKind::ValueCount { .. } => "value_count",

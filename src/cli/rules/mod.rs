@@ -1,6 +1,7 @@
 //! `satpam rules`: what rule authors work with, one verb a file.
 
 mod bench;
+mod counting;
 mod docs;
 mod explain;
 mod facts;

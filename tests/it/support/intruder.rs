@@ -2,7 +2,20 @@
 
 use super::kafka;
 
-/// Returns a record of the tenant `toko-contoh`.
+/// Who is attacked; `budi` is its admin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tenant {
+    pub(crate) app_code: &'static str,
+    pub(crate) language: &'static str,
+    pub(crate) domain: &'static str,
+}
+
+pub(crate) const TOKO: Tenant =
+    Tenant { app_code: "toko-contoh", language: "id", domain: "toko.example" };
+pub(crate) const SHOP: Tenant =
+    Tenant { app_code: "sample-shop", language: "en", domain: "shop.example" };
+
+/// Returns a record of the tenant [`TOKO`].
 pub(crate) fn event(
     id: &str,
     kind: &str,
@@ -11,10 +24,23 @@ pub(crate) fn event(
     user: &str,
     body: &serde_json::Value,
 ) -> Vec<u8> {
+    event_of(TOKO, id, kind, time, ip, user, body)
+}
+
+fn event_of(
+    tenant: Tenant,
+    id: &str,
+    kind: &str,
+    time: &str,
+    ip: &str,
+    user: &str,
+    body: &serde_json::Value,
+) -> Vec<u8> {
+    let Tenant { app_code, language, domain } = tenant;
     let mut event = serde_json::json!({
-        "id": id, "type": kind, "time": time,
-        "account": {"app_code": "toko-contoh", "name": "Toko Contoh", "language": "id", "two_factor": false},
-        "actor": {"id": user, "email": format!("{user}@toko.example"), "role": "admin", "auth": "password", "ip": ip},
+        "id": format!("{app_code}-{id}"), "type": kind, "time": time,
+        "account": {"app_code": app_code, "name": app_code, "language": language, "two_factor": false},
+        "actor": {"id": user, "email": format!("{user}@{domain}"), "role": "admin", "auth": "password", "ip": ip},
     });
     for (key, value) in body.as_object().unwrap() {
         event[key] = value.clone();
@@ -24,6 +50,14 @@ pub(crate) fn event(
 
 /// Ordinary days of a tenant, so that it is no longer learning, then the intruder.
 pub(crate) fn produce(brokers: &str, prefix: &str) {
+    produce_for(TOKO, brokers, prefix);
+}
+
+/// The same of any tenant.
+pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
+    let event = |id: &str, kind: &str, time: &str, ip: &str, user: &str, body| {
+        event_of(tenant, id, kind, time, ip, user, body)
+    };
     let office = "203.0.113.10";
     for day in 1..=9 {
         let time = |hour: u32| format!("2026-11-{day:02}T{hour:02}:00:00+07:00");

@@ -1,5 +1,7 @@
 //! Whole rule sets through [`compile`] and [`load`].
 
+mod texts;
+
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
