@@ -58,7 +58,8 @@ impl RecentIds {
 /// Returns where a hash stands first. Looks at several at a time: most are not there.
 fn position_of(hashes: &[u64], wanted: u64) -> Option<usize> {
     const AT_A_TIME: usize = 16;
-    let has_it = |some: &[u64]| some.iter().fold(false, |found, hash| found | (*hash == wanted));
+    // Counting instead of stopping at the first lets the compiler compare several at once.
+    let has_it = |some: &[u64]| some.iter().filter(|hash| **hash == wanted).count() > 0;
     let from = hashes.chunks(AT_A_TIME).position(has_it)? * AT_A_TIME;
     let offset = hashes[from..].iter().position(|hash| *hash == wanted)?;
     Some(from + offset)
