@@ -559,18 +559,17 @@ impl<'a> Run<'a> {
 
     fn timezone(&mut self, account: &Account, id: &AccountId) -> TimeZone {
         let configured = self.rules.rulebook.accounts.get(id);
-        let name: Arc<str> = configured
-            .and_then(|settings| settings.timezone.clone())
-            .or_else(|| account.profile.timezone.clone())
-            .unwrap_or_else(|| self.settings.timezone.as_str().into());
-        if let Some(zone) = self.workspace.zones.get(&name) {
+        let name = configured
+            .and_then(|settings| settings.timezone.as_deref())
+            .or(account.profile.timezone.as_deref())
+            .unwrap_or(&self.settings.timezone);
+        if let Some(zone) = self.workspace.zones.get(name) {
             return zone.clone();
         }
-        let zone = TimeZone::get(&name)
-            .or_else(|_| TimeZone::get("Asia/Jakarta"))
-            .unwrap_or(TimeZone::UTC);
+        let zone =
+            TimeZone::get(name).or_else(|_| TimeZone::get("Asia/Jakarta")).unwrap_or(TimeZone::UTC);
         if self.workspace.zones.len() < ZONES_MAX {
-            self.workspace.zones.insert(name, zone.clone());
+            self.workspace.zones.insert(name.into(), zone.clone());
         }
         zone
     }

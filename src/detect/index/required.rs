@@ -262,7 +262,11 @@ mod tests {
             (r"pe?nang\b", false, &[&["penang|", "pnang|"]]),
             (r"\bwin \$", false, &[&["|win $"]]),
             (r"(?-u:\b)server", false, &[&["server"]]),
-            (r"alpha.*beta|gamma", false, &[&["alpha", "gamma"], &["beta", "gamma"]]),
+            (
+                r"alphabet.*betamax|gammon",
+                false,
+                &[&["alphabet", "gammon"], &["betamax", "gammon"]],
+            ),
         ] {
             let sets = required_sets(&regex(pattern, ignore_case));
             let mut found: Vec<Vec<String>> =
