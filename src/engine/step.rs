@@ -234,6 +234,8 @@ impl<'a> Run<'a> {
             network_new: seen.network_new,
             learning,
         };
+        let over = account.ledger.close_if_over(account.last_seen, policy);
+        self.take_over(event.account(), over);
         let changes = self.record(account, event, &reported, posture, new_hosts);
         let matches: Vec<RuleIndex> = found.rules().collect();
         self.watch(&matches, event.account(), event.id(), event.time(), &account.ledger);
@@ -400,6 +402,7 @@ impl<'a> Run<'a> {
             event_type: event.event_type().name(),
             time: event.time(),
             now: account.last_seen,
+            watermark: self.shard.state.watermark,
             actor,
             posture,
             impact,
@@ -533,6 +536,7 @@ impl<'a> Run<'a> {
             event_type: "absence",
             time: fired.time,
             now: account.last_seen.max(fired.time),
+            watermark: self.shard.state.watermark,
             actor: None,
             posture: Posture::default(),
             impact: crate::incident::Impact::default(),

@@ -79,3 +79,45 @@ fn an_absence_that_does_not_group_by_account_fires_for_the_account_that_made_it_
     assert!(run(message(5, 200, "toko-c", "lain", "other")).opened.is_empty());
     assert_eq!(seen, [("toko-a".to_owned(), minutes(61))]);
 }
+
+const STRONG: &str = "
+title: Strong sign
+name: strong
+status: stable
+level: high
+logsource: {product: omnichannel, category: message}
+detection: {one: {message.text|contains: jahat}, condition: one}
+satpam: {risk: 60}
+";
+
+/// A backfill holds one account after the other. Incidents used to close by the shard's time alone,
+/// so that those of later accounts closed and opened again at every match.
+#[test]
+fn the_order_in_which_accounts_are_read_changes_no_incident() {
+    let rules = Rules::new(compile(&Sources::of_rules([("rules.yaml", STRONG)])).unwrap().0);
+    // Minutes: three signs within a day, then one two days later.
+    let signs = [0, 600, 1_200, 4_500, 4_501];
+    let mut records: Vec<(i64, &str, i64)> = Vec::new();
+    for (number, account) in (0..).zip(["toko-a", "toko-b", "toko-c"]) {
+        records.extend((0..).zip(signs).map(|(at, time)| (number * 10 + at, account, time)));
+    }
+    let run = |records: &[(i64, &str, i64)]| {
+        let mut shard = Shard::new(ShardId(0), Box::new(NoAccounts), None, None);
+        let mut opened = Vec::new();
+        for (offset, (id, account, time)) in (0..).zip(records) {
+            let mut record = message(*id, *time, account, "jahat", "someone");
+            record.position.offset = Offset(offset);
+            let (settings, mut workspace) = (Settings::default(), Workspace::default());
+            let records = vec![record];
+            let outcome =
+                step(&mut shard, &rules, &settings, records, &mut workspace, &mut |_| {}).unwrap();
+            opened.extend(outcome.opened);
+        }
+        opened.sort();
+        opened
+    };
+    let by_account = run(&records);
+    assert_eq!(by_account.len(), 6, "two of each account");
+    records.sort_by_key(|(id, _, time)| (*time, *id));
+    assert_eq!(run(&records), by_account);
+}

@@ -18,6 +18,9 @@ use crate::rulebook::{ActionKind, Policy, RuleMeta, Status};
 pub struct Ledger {
     contributions: Vec<Contribution>,
     incident: Option<Incident>,
+    /// How far the shard was when the last match was entered. Behind it the account may lie far,
+    /// where one account is read after the other.
+    entered: EventTime,
     /// Actions planned in the open incident.
     planned: Vec<ActionKind>,
     tenant_notified: bool,
@@ -46,6 +49,8 @@ pub struct Occasion<'a> {
     pub time: EventTime,
     /// The latest event time of the account: decay is counted to here.
     pub now: EventTime,
+    /// The latest event time of the shard.
+    pub watermark: EventTime,
     pub actor: Option<Actor>,
     pub posture: Posture,
     /// What this one event sent out.
@@ -97,10 +102,11 @@ impl Ledger {
         self.incident.as_ref()
     }
 
-    /// Returns the event time at which the open incident closes if nothing more happens.
+    /// Returns the event time of the shard at which the open incident closes if nothing more
+    /// happens.
     pub fn closes_at(&self, policy: &Policy) -> Option<EventTime> {
         let incident = self.incident.as_ref()?;
-        Some(incident.last_match.plus_millis(policy.close_after_millis))
+        Some(incident.last_match.max(self.entered).plus_millis(policy.close_after_millis))
     }
 
     /// Adds matches of one event. Rules in shadow (`experimental`) are not scored.
@@ -165,6 +171,7 @@ impl Ledger {
             incident.revision += 1;
         }
         incident.last_match = incident.last_match.max(occasion.time);
+        self.entered = self.entered.max(occasion.watermark);
         incident.risk = risk;
         incident.risk_peak = incident.risk_peak.max(risk);
         incident.stage = incident.stage.max(reached.stage.unwrap_or(Stage::Alert));
@@ -230,9 +237,21 @@ impl Ledger {
         }
     }
 
-    /// Closes the open incident when nothing has matched for the policy's quiet time.
-    pub fn close_if_quiet(&mut self, now: EventTime, policy: &Policy) -> Changes {
-        if self.closes_at(policy).is_some_and(|at| at <= now) {
+    /// Closes the open incident when the shard has gone on for the policy's quiet time without a
+    /// match.
+    pub fn close_if_quiet(&mut self, watermark: EventTime, policy: &Policy) -> Changes {
+        self.close_when(self.closes_at(policy), watermark)
+    }
+
+    /// Closes the open incident when the account itself has: `now` is its latest event time. So the
+    /// next match opens another, in whatever order accounts are read.
+    pub fn close_if_over(&mut self, now: EventTime, policy: &Policy) -> Changes {
+        let last = self.incident.as_ref().map(|incident| incident.last_match);
+        self.close_when(last.map(|last| last.plus_millis(policy.close_after_millis)), now)
+    }
+
+    fn close_when(&mut self, due: Option<EventTime>, now: EventTime) -> Changes {
+        if due.is_some_and(|due| due <= now) {
             return self.close(now, Verdict::Quiet, "nothing more happened", "satpam");
         }
         Changes::default()

@@ -78,6 +78,7 @@ impl Case {
             event_type: "message.sent",
             time,
             now: time,
+            watermark: time,
             actor: Some(Actor {
                 id: Some("7".into()),
                 email: None,

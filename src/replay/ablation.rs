@@ -125,7 +125,7 @@ fn raised(
         if matches.is_empty() {
             continue;
         }
-        ledger.close_if_quiet(scored.now, &rulebook.policy);
+        ledger.close_if_over(scored.now, &rulebook.policy);
         let event = EventId::new(&number.to_string()).expect("a number is an event id");
         let occasion = Occasion {
             shard: ShardId(0),
@@ -134,6 +134,7 @@ fn raised(
             event_type: "",
             time: scored.time,
             now: scored.now,
+            watermark: scored.now,
             actor: None,
             posture: scored.posture,
             impact: Impact::default(),
