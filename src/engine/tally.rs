@@ -23,13 +23,11 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
 
+    use crate::engine::tests::message;
     use crate::engine::{
         AccountSource, Incoming, Outcome, Rules, Settings, Shard, Workspace, step,
     };
-    use crate::event::{
-        AccountId, Document, Event, EventId, EventTime, EventType, Offset, Position, ShardId,
-        TopicIndex,
-    };
+    use crate::event::{AccountId, Offset, ShardId, TopicIndex};
     use crate::rulebook::{Sources, compile};
     use crate::store::{Batch, StoreError};
 
@@ -68,16 +66,8 @@ detection: {one: {message.text: [jahat, aneh]}, condition: one}
     fn record(offset: i64) -> Incoming {
         let text = if offset % 3 == 0 { "jahat" } else { "aneh" };
         let hours = if offset > 60 { 5 } else { 0 };
-        let event = Event::new(
-            EventId::new(&format!("e{offset}")).unwrap(),
-            EventType::new("message.sent"),
-            EventTime::from_millis(1_800_000_000_000 + offset * 30_000 + hours * 3_600_000),
-            AccountId::new(&format!("toko-{}", offset % 37)).unwrap(),
-            Document::parse(format!(r#"{{"message": {{"text": "{text}"}}}}"#).into_bytes())
-                .unwrap(),
-        );
-        let position = Position { topic: TOPIC, offset: Offset(offset) };
-        Incoming { position, events: vec![event] }
+        let account = format!("toko-{}", offset % 37);
+        message(offset, offset / 2 + hours * 60, &account, text, "someone")
     }
 
     /// What is durable.

@@ -39,7 +39,14 @@ fn minutes(minutes: i64) -> EventTime {
     EventTime::from_millis(1_800_000_000_000 + minutes * 60_000)
 }
 
-fn message(offset: i64, at: i64, account: &str, text: &str, recipient: &str) -> Incoming {
+/// A message at `at` minutes, whose id follows from its offset.
+pub(super) fn message(
+    offset: i64,
+    at: i64,
+    account: &str,
+    text: &str,
+    recipient: &str,
+) -> Incoming {
     let document =
         serde_json::json!({"message": {"text": text, "recipient": recipient}}).to_string();
     let event = Event::new(

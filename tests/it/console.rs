@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, MailServer, Platform, Setup, TOPICS};
-use crate::support::{intruder, kafka};
+use crate::support::intruder::{self, TOKO};
+use crate::support::kafka;
 
 /// Runs a command of the command line against the daemon of `setup`.
 fn satpam(setup: &Setup, arguments: &[&str]) -> Output {
@@ -61,7 +62,7 @@ fn open_incidents(setup: &Setup) -> usize {
 
 /// A message as the tenant sends every day, at a time after the intruder's.
 fn ordinary_message(prefix: &str, id: &str, minute: u32) {
-    let message = intruder::event(
+    let message = TOKO.event(
         id,
         "message.sent",
         &format!("2026-11-10T10:{minute:02}:00+07:00"),
@@ -81,7 +82,7 @@ fn staff_decide_and_a_false_alarm_stays_closed_over_a_crash() {
     for name in TOPICS.iter().chain(&["dead"]) {
         kafka::create_topic(&broker.address(), &format!("{prefix}{name}"), 1, &[]);
     }
-    intruder::produce(&broker.address(), &prefix);
+    intruder::produce(TOKO, &broker.address(), &prefix);
     let folder = tempfile::tempdir().unwrap();
     let (mails, platform) = (MailServer::start(), Platform::start());
     let mut setup = Setup::new(folder.path(), &prefix, mails.port, platform.port);

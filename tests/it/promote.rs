@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, MailServer, Platform, Setup, TOPICS};
-use crate::support::{intruder, kafka};
+use crate::support::intruder::TOKO;
+use crate::support::kafka;
 
 const RULE: &str = "\
 title: A raffle is announced
@@ -58,7 +59,7 @@ fn answer(setup: &Setup, arguments: &[&str]) -> (Option<i32>, Value) {
 
 fn produce(prefix: &str) {
     let message = |day: u32, text: &str| {
-        intruder::event(
+        TOKO.event(
             &format!("m-{day}"),
             "message.sent",
             &format!("2026-11-{day:02}T10:00:00+07:00"),

@@ -70,7 +70,7 @@ fn each_takeover_ends_in_a_mail_in_the_tenants_language_and_one_password_reset()
         kafka::create_topic(&broker.address(), &format!("{prefix}{name}"), 1, &[]);
     }
     for tenant in [TOKO, SHOP] {
-        intruder::produce_for(tenant, &broker.address(), &prefix);
+        intruder::produce(tenant, &broker.address(), &prefix);
     }
     kafka::produce(&broker.address(), &format!("{prefix}messages"), 0, &[b"{not json"]);
 

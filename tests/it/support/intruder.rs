@@ -15,54 +15,36 @@ pub(crate) const TOKO: Tenant =
 pub(crate) const SHOP: Tenant =
     Tenant { app_code: "sample-shop", language: "en", domain: "shop.example" };
 
-/// Returns a record of the tenant [`TOKO`].
-pub(crate) fn event(
-    id: &str,
-    kind: &str,
-    time: &str,
-    ip: &str,
-    user: &str,
-    body: &serde_json::Value,
-) -> Vec<u8> {
-    event_of(TOKO, id, kind, time, ip, user, body)
-}
-
-fn event_of(
-    tenant: Tenant,
-    id: &str,
-    kind: &str,
-    time: &str,
-    ip: &str,
-    user: &str,
-    body: &serde_json::Value,
-) -> Vec<u8> {
-    let Tenant { app_code, language, domain } = tenant;
-    let mut event = serde_json::json!({
-        "id": format!("{app_code}-{id}"), "type": kind, "time": time,
-        "account": {"app_code": app_code, "name": app_code, "language": language, "two_factor": false},
-        "actor": {"id": user, "email": format!("{user}@{domain}"), "role": "admin", "auth": "password", "ip": ip},
-    });
-    for (key, value) in body.as_object().unwrap() {
-        event[key] = value.clone();
+impl Tenant {
+    /// Returns a record of this tenant.
+    pub(crate) fn event(
+        self,
+        id: &str,
+        kind: &str,
+        time: &str,
+        ip: &str,
+        user: &str,
+        body: &serde_json::Value,
+    ) -> Vec<u8> {
+        let Self { app_code, language, domain } = self;
+        let mut event = serde_json::json!({
+            "id": format!("{app_code}-{id}"), "type": kind, "time": time,
+            "account": {"app_code": app_code, "name": app_code, "language": language, "two_factor": false},
+            "actor": {"id": user, "email": format!("{user}@{domain}"), "role": "admin", "auth": "password", "ip": ip},
+        });
+        for (key, value) in body.as_object().unwrap() {
+            event[key] = value.clone();
+        }
+        event.to_string().into_bytes()
     }
-    event.to_string().into_bytes()
 }
 
 /// Ordinary days of a tenant, so that it is no longer learning, then the intruder.
-pub(crate) fn produce(brokers: &str, prefix: &str) {
-    produce_for(TOKO, brokers, prefix);
-}
-
-/// The same of any tenant.
-pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
-    let event =
-        |id: &str, kind: &str, time: &str, ip: &str, user: &str, body: &serde_json::Value| {
-            event_of(tenant, id, kind, time, ip, user, body)
-        };
+pub(crate) fn produce(tenant: Tenant, brokers: &str, prefix: &str) {
     let office = "203.0.113.10";
     for day in 1..=9 {
         let time = |hour: u32| format!("2026-11-{day:02}T{hour:02}:00:00+07:00");
-        let login = event(
+        let login = tenant.event(
             &format!("l{day}"),
             "login.succeeded",
             &time(9),
@@ -75,14 +57,14 @@ pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
             .map(|n| {
                 let body = serde_json::json!({"message": {"id": format!("{day}-{n}"), "kind": "text",
                     "text": "Terima kasih, pesanan Anda sudah kami kirim hari ini.", "recipient": format!("62812000000{n}")}});
-                event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", &body)
+                tenant.event(&format!("m{day}-{n}"), "message.sent", &time(10 + n), office, "budi", &body)
             })
             .collect();
         let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
         kafka::produce(brokers, &format!("{prefix}messages"), 0, &messages);
     }
     let stranger = "198.51.100.77";
-    let login = event(
+    let login = tenant.event(
         "x1",
         "login.succeeded",
         "2026-11-10T02:00:00+07:00",
@@ -91,7 +73,7 @@ pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
         &serde_json::json!({"login": {"result": "succeeded", "new_device": true}}),
     );
     kafka::produce(brokers, &format!("{prefix}accounts"), 0, &[&login]);
-    let template = event(
+    let template = tenant.event(
         "x2",
         "template.created",
         "2026-11-10T02:05:00+07:00",
@@ -102,7 +84,7 @@ pub(crate) fn produce_for(tenant: Tenant, brokers: &str, prefix: &str) {
     );
     kafka::produce(brokers, &format!("{prefix}templates"), 0, &[&template]);
     for (id, kind, minute) in [("x3", "broadcast.created", 10), ("x4", "broadcast.started", 11)] {
-        let broadcast = event(
+        let broadcast = tenant.event(
             id,
             kind,
             &format!("2026-11-10T02:{minute}:00+07:00"),
