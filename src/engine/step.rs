@@ -20,11 +20,11 @@ use super::shadow::Sample;
 use super::shard::Shard;
 use crate::baseline::{LocalOffset, Normal, Seen, Sighting, TemplateHappening, TemplateSighting};
 use crate::detect::content::{Content, Derived};
-use crate::detect::correlate::{CorrelationInput, Fired};
+use crate::detect::correlate::{CorrelationInput, Findings, Fired};
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::event::{AccountId, Event, EventId, EventTime, TimeSpan, Value};
 use crate::incident::{Changes, Ledger, Match, Occasion, Posture, Tenant};
-use crate::rulebook::{DetectionIndex, PlanFigures, Policy, RuleIndex, Status};
+use crate::rulebook::{CorrelationIndex, DetectionIndex, PlanFigures, Policy, RuleIndex, Status};
 use crate::store::StoreError;
 
 /// Settings of the engine.
@@ -67,13 +67,14 @@ pub struct Workspace {
 #[derive(Debug, Default)]
 struct Found {
     matched: Vec<DetectionIndex>,
-    fired: Vec<Fired>,
+    findings: Findings,
 }
 
 impl Found {
     fn rules(&self) -> impl Iterator<Item = RuleIndex> {
         let detections = self.matched.iter().map(|index| RuleIndex::Detection(*index));
-        detections.chain(self.fired.iter().map(|one| RuleIndex::Correlation(one.correlation)))
+        detections
+            .chain(self.findings.fired.iter().map(|one| RuleIndex::Correlation(one.correlation)))
     }
 }
 
@@ -96,6 +97,8 @@ pub struct Observed<'a> {
     pub matches: &'a [RuleIndex],
     /// What the correlations among them found.
     pub fired: &'a [Fired],
+    /// The score, in nats, of each baseline that counted the event, whether it fired or not.
+    pub scores: &'a [(CorrelationIndex, f64)],
     /// What weighs on the risk of these matches.
     pub posture: Posture,
     pub changes: &'a Changes,
@@ -244,7 +247,8 @@ impl<'a> Run<'a> {
             time: event.time(),
             subject: Some(&subject),
             matches: &matches,
-            fired: &found.fired,
+            fired: &found.findings.fired,
+            scores: &found.findings.scores,
             posture,
             changes: &changes,
             ledger: &account.ledger,
@@ -296,7 +300,7 @@ impl<'a> Run<'a> {
     ) {
         let rules = self.rules;
         let scratch = &mut self.workspace.scratch;
-        found.fired.clear();
+        found.findings.clear();
         rules.detector.evaluate(subject, scratch, &mut found.matched);
         if event.event_type().name() == "message.sent" {
             account.normal.count_message(event.time(), local.offset, local.plan.messages);
@@ -314,7 +318,7 @@ impl<'a> Run<'a> {
             &mut account.windows,
             &mut account.normal,
             &mut self.shard.state.windows,
-            &mut found.fired,
+            &mut found.findings,
             &mut self.outcome.skipped,
         );
         for rule in found.rules() {
@@ -339,7 +343,7 @@ impl<'a> Run<'a> {
                 reported.push(self.report(account, rule, evidence));
             }
         }
-        for fired in &found.fired {
+        for fired in &found.findings.fired {
             reported.extend(self.report_fired(account, fired));
         }
         reported
@@ -513,6 +517,7 @@ impl<'a> Run<'a> {
             subject: None,
             matches: &[rule],
             fired: std::slice::from_ref(fired),
+            scores: &[],
             posture: Posture::default(),
             changes: &changes,
             ledger: &account.ledger,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ablation::History;
 use super::attack::Attack;
+use super::calibration::Calibration;
 use super::judge::Judge;
 use super::play::Replay;
 use super::report::{Difference, Report};
@@ -32,6 +33,7 @@ pub struct Backtest<'r> {
     pub(super) since: EventTime,
     pub(super) tally: Tally,
     pub(super) judge: Option<Judge>,
+    pub(super) calibration: Calibration,
     history: Option<History>,
     pub(super) outcomes: BTreeMap<EventOutcome, u64>,
 }
@@ -44,6 +46,7 @@ impl<'r> Backtest<'r> {
             since: options.since,
             tally: Tally::new(rules, options.since),
             judge: options.attacks.map(Judge::new),
+            calibration: Calibration::default(),
             history: options.ablation.then(History::default),
             outcomes: BTreeMap::new(),
         }
@@ -54,8 +57,8 @@ impl<'r> Backtest<'r> {
     /// # Errors
     /// Never: no account is read from a store.
     pub fn play(&mut self, event: Event) -> Result<Vec<Alarm>, StoreError> {
-        let Self { rules, replay, since, tally, judge, history, outcomes } = self;
-        tally.arrive(&event);
+        let Self { rules, replay, since, tally, judge, calibration, history, outcomes } = self;
+        let account = tally.arrive(&event);
         let is_counted = event.time() >= *since;
         if let Some(judge) = judge {
             judge.arrive(&event);
@@ -64,6 +67,11 @@ impl<'r> Backtest<'r> {
         let outcome = replay.play(event, &mut |seen| {
             if seen.matches.is_empty() {
                 return;
+            }
+            let is_ordinary =
+                judge.as_ref().is_none_or(|judge| judge.is_false(seen.account, seen.now()));
+            if is_ordinary && tally.counts(seen.time) {
+                calibration.note(account, seen);
             }
             let mut noted = tally.observe(seen, rules);
             if let Some(judge) = judge.as_mut().filter(|_| tally.counts(seen.time)) {

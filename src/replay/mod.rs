@@ -10,6 +10,7 @@
 mod ablation;
 mod attack;
 mod backtest;
+mod calibration;
 mod html;
 mod interval;
 mod judge;
@@ -23,6 +24,7 @@ mod text;
 pub use ablation::Added;
 pub use attack::{Attack, InvalidLabel, read_labels};
 pub use backtest::{Backtest, Options};
+pub use calibration::BaselineRow;
 pub use html::{UnprintableReport, html};
 pub use interval::Interval;
 pub use play::Replay;

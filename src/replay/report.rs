@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::ablation::Added;
 use super::attack::timestamp;
 use super::backtest::Backtest;
+use super::calibration::BaselineRow;
 use super::interval::Interval;
 use super::judge::{Judge, Progress};
 use super::tally::{Alarm, AlarmKind};
@@ -40,6 +41,8 @@ pub struct Report {
     pub incidents_per_1000_account_days: ByStage<f64>,
     /// The rules that matched, most matches first.
     pub by_rule: Vec<RuleRow>,
+    /// What each baseline comes to on ordinary account-days, and what it should fire from here.
+    pub baselines: Vec<BaselineRow>,
     /// The accounts with incidents, most first, at most 100.
     pub by_account: Vec<AccountRow>,
     /// Only with labels.
@@ -188,6 +191,8 @@ impl Report {
         by_account
             .sort_by(|a, b| b.incidents.cmp(&a.incidents).then_with(|| a.account.cmp(&b.account)));
         by_account.truncate(ROWS_MAX);
+        let attacks = backtest.judge.as_ref().map(|judge| AttackReport::of(backtest, judge));
+        let ordinary_days = attacks.as_ref().map_or(account_days, |one| one.ordinary_account_days);
         let count = |fate| backtest.outcomes.get(&fate).copied().unwrap_or_default();
         Self {
             rules_revision: rules.rulebook().revision.clone(),
@@ -203,7 +208,8 @@ impl Report {
             incidents_per_1000_account_days: per_1000(incidents, account_days),
             by_rule: rule_rows(backtest, stream_weeks),
             by_account,
-            attacks: backtest.judge.as_ref().map(|judge| AttackReport::of(backtest, judge)),
+            baselines: backtest.calibration.rows(rules, ordinary_days),
+            attacks,
             ablation: None,
         }
     }
@@ -426,7 +432,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn count_f64(count: u64) -> f64 {
+pub(super) fn count_f64(count: u64) -> f64 {
     count as f64
 }
 

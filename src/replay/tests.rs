@@ -21,8 +21,12 @@ const HOUR: i64 = 3_600_000;
 const START: i64 = 1_767_571_200_000;
 
 fn rules() -> Rules {
+    rules_of(RULE)
+}
+
+fn rules_of(text: &str) -> Rules {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rule.yaml"), RULE).unwrap();
+    std::fs::write(folder.path().join("rule.yaml"), text).unwrap();
     Rules::new(rulebook::load(folder.path()).unwrap().rulebook)
 }
 
@@ -55,14 +59,17 @@ fn attack(account: &str, first: i64, last: i64, events: &[&str]) -> Attack {
 }
 
 fn report(attacks: Vec<Attack>, events: Vec<Event>) -> Report {
-    let rules = rules();
+    report_of(&rules(), attacks, events)
+}
+
+fn report_of(rules: &Rules, attacks: Vec<Attack>, events: Vec<Event>) -> Report {
     let options = Options {
         settings: Settings::default(),
         since: EventTime::from_millis(i64::MIN),
         attacks: Some(attacks),
         ablation: true,
     };
-    let mut backtest = Backtest::new(&rules, options);
+    let mut backtest = Backtest::new(rules, options);
     for event in events {
         backtest.play(event).unwrap();
     }
@@ -137,5 +144,40 @@ fn labels_are_read_as_they_are_written_and_a_wrong_line_is_named() {
     ] {
         let error = read_labels(format!("\n{wrong}").as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with("line 2 "), "{error}");
+    }
+}
+
+#[test]
+fn a_baseline_reports_the_ordinary_days_above_its_score_and_leaves_attacks_out() {
+    const BASELINE: &str = "\
+title: Messages far above habit
+name: above_habit
+status: stable
+level: high
+correlation:
+  type: baseline
+  rules: [any_message]
+  group-by: [account.app_code]
+  timespan: 1h
+  condition: {budget: 50/1000d, score: 4}
+---
+title: Any message
+name: any_message
+status: stable
+level: informational
+logsource: {product: omnichannel, category: message}
+detection:
+  selection: {type: message.sent}
+  condition: selection
+";
+    let rules = rules_of(BASELINE);
+    let habit = (0..30 * 24).step_by(6).map(|hour| message("toko", &hour.to_string(), hour, "hi"));
+    let burst = (0..60).map(|number| message("toko", &format!("burst-{number}"), 720, "hi"));
+    let events: Vec<Event> = habit.chain(burst).collect();
+    for (attacks, days) in [(vec![], 1), (vec![attack("toko", 720, 720, &[])], 0)] {
+        let report = report_of(&rules, attacks, events.clone());
+        let [row] = &report.baselines[..] else { panic!("one baseline") };
+        assert_eq!((&*row.rule, row.budget, row.account_days), ("above_habit", Some(50.0), days));
+        assert!((row.fires_from - 4.0).abs() < 1e-9, "the rule's own score: {}", row.fires_from);
     }
 }

@@ -14,6 +14,7 @@ pub fn text(report: &Report, difference: Option<&Difference>) -> String {
     let written = head(&mut output, report)
         .and_then(|()| rules(&mut output, report, difference))
         .and_then(|()| report.attacks.as_ref().map_or(Ok(()), |one| attacks(&mut output, one)))
+        .and_then(|()| baselines(&mut output, report))
         .and_then(|()| ablation(&mut output, report))
         .and_then(|()| difference.map_or(Ok(()), |one| compared(&mut output, report, one)));
     debug_assert!(written.is_ok(), "writing into a text does not fail");
@@ -147,6 +148,35 @@ fn attacks(output: &mut String, report: &AttackReport) -> fmt::Result {
             row.missed,
             row.recall_before_half,
             firsts.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn baselines(output: &mut String, report: &Report) -> fmt::Result {
+    let rows = &report.baselines;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let width = rows.iter().map(|row| row.rule.chars().count()).max().unwrap_or(8).max(8);
+    writeln!(
+        output,
+        "\n{:width$}  {:>10}  {:>9}  {:>9}  {:>8}  {:>6}",
+        "baseline", "fires from", "budget", "per 1,000", "days", "fits"
+    )?;
+    for row in rows {
+        let figure = |value: Option<f64>, digits: usize| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+        };
+        writeln!(
+            output,
+            "{:width$}  {:>10.1}  {:>9}  {:>9.2}  {:>8}  {:>6}",
+            row.rule,
+            row.fires_from,
+            figure(row.budget, 2),
+            row.per_1000_account_days,
+            row.account_days,
+            figure(row.fits, 1)
         )?;
     }
     Ok(())

@@ -178,7 +178,7 @@ catalogue! {
         "name: a\ncorrelation: {type: temporal, rules: [b], timespan: 5m}\n---\nname: b\ncorrelation: {type: temporal, rules: [a], timespan: 5m}\n";
     CorrelationCondition "SP303" Error,
         "the condition of a correlation does not fit its type",
-        "event_count, value_count and the other value types compare a number (gt, gte, lt, lte, eq, neq; two of them make a range); value types name their `field`; baseline takes `score` or `budget`; new_terms, absence and temporal_ordered fire by themselves.",
+        "event_count, value_count and the other value types compare a number (gt, gte, lt, lte, eq, neq; two of them make a range); value types name their `field`; baseline takes `score`, `budget` or both; new_terms, absence and temporal_ordered fire by themselves.",
         "correlation:\n  type: value_count\n  condition: {gte: 5}   # field is missing\n";
     IncompleteAlias "SP304" Error,
         "an alias has no field for one of the rules",

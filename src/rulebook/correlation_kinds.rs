@@ -5,7 +5,9 @@ use super::codes::Code;
 use super::correlation::{Context, Parts, TypeWord};
 use super::diagnostic::Span;
 use super::fields::FieldId;
-use super::model::{BaselineRule, Comparison, CorrelationKind, Measure, PlanMeasure, Prior, Range};
+use super::model::{
+    BaselineRule, Budget, Comparison, CorrelationKind, Measure, PlanMeasure, Prior, Range,
+};
 use super::yaml::{Entry, Node, Value};
 
 const HOUR: i64 = 3_600_000;
@@ -292,8 +294,9 @@ fn baseline(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(Correla
         return None;
     };
     let class = CalibrationClass::of(&measure, one_hour, one_day, season, min_excess);
-    let threshold = threshold(context, entry, class)?;
-    let rule = BaselineRule { measure, one_hour, one_day, season, min_excess, threshold, prior };
+    let (threshold, budget) = threshold(context, entry, class)?;
+    let rule =
+        BaselineRule { measure, one_hour, one_day, season, min_excess, threshold, budget, prior };
     Some((CorrelationKind::Baseline(rule), if one_day { DAY } else { HOUR }))
 }
 
@@ -357,34 +360,46 @@ fn scales(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(bool, boo
     Some((one_hour, one_day))
 }
 
-fn threshold(context: &mut Context<'_, '_>, entry: &Entry, class: CalibrationClass) -> Option<f64> {
+/// Reads the score from which a baseline fires: the rule's own, or that of its budget.
+fn threshold(
+    context: &mut Context<'_, '_>,
+    entry: &Entry,
+    class: CalibrationClass,
+) -> Option<(f64, Option<Budget>)> {
     if !context.reader.known_keys(&entry.value, &["score", "budget"], "the condition") {
         return None;
     }
-    match (entry.value.get("score"), entry.value.get("budget")) {
-        (Some(_), None) => context.reader.number(&entry.value, "score", 0.1, 1000.0),
-        (None, Some(budget)) => {
-            let text = context.reader.scalar(&budget.value)?;
-            let Some(rate) = budget_per_thousand_days(&text) else {
-                context.reader.invalid(
-                    budget.value.span,
-                    format!(
-                        "`{text}` is no budget; write false alarms per account-days, `0.28/1000d`"
-                    ),
-                );
-                return None;
-            };
-            Some(class.threshold(rate))
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            context.bad_condition(
-                entry.key_span,
-                "a baseline fires by `score` or by `budget`",
-                "write `condition: {budget: 0.28/1000d}` or `condition: {score: 6.7}`",
-            );
-            None
-        }
+    let budget = match entry.value.get("budget") {
+        Some(budget) => Some(read_budget(context, &budget.value, class)?),
+        None => None,
+    };
+    if entry.value.get("score").is_some() {
+        return Some((context.reader.number(&entry.value, "score", 0.1, 1000.0)?, budget));
     }
+    if budget.is_none() {
+        context.bad_condition(
+            entry.key_span,
+            "a baseline fires by `score` or by `budget`",
+            "write `condition: {budget: 0.28/1000d}` or `condition: {score: 6.7}`",
+        );
+    }
+    budget.map(|one| (one.threshold, budget))
+}
+
+fn read_budget(
+    context: &mut Context<'_, '_>,
+    node: &Node,
+    class: CalibrationClass,
+) -> Option<Budget> {
+    let text = context.reader.scalar(node)?;
+    let Some(per_thousand_days) = budget_per_thousand_days(&text) else {
+        context.reader.invalid(
+            node.span,
+            format!("`{text}` is no budget; write false alarms per account-days, `0.28/1000d`"),
+        );
+        return None;
+    };
+    Some(Budget { per_thousand_days, threshold: class.threshold(per_thousand_days) })
 }
 
 /// Reads `0.28/1000d`.

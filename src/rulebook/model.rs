@@ -407,8 +407,19 @@ pub struct BaselineRule {
     pub min_excess: f64,
     /// The score, in nats, from which it fires.
     pub threshold: f64,
+    /// What it may cost, where the rule says so.
+    pub budget: Option<Budget>,
     /// Expected count a day of an account that has shown nothing yet.
     pub prior: Prior,
+}
+
+/// How many false alarms a baseline may raise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// False alarms per 1,000 account-days.
+    pub per_thousand_days: f64,
+    /// The score, in nats, that the shipped calibration gives for it.
+    pub threshold: f64,
 }
 
 /// What one match weighs.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use satpam::baseline::{LocalOffset, Normal};
 use satpam::detect::correlate::{
-    AccountWindows, CorrelationInput, Correlator, Counters, ShardWindows,
+    AccountWindows, CorrelationInput, Correlator, Counters, Findings, ShardWindows,
 };
 use satpam::detect::{Detector, EventSource, NothingDerived, Scratch, Subject, naive};
 use satpam::event::{AccountId, Document, EventId, EventTime};
@@ -191,7 +191,7 @@ fn fires(row: &Row, rulebook: &Arc<Rulebook>) -> Vec<i64> {
     let start = EventTime::from_millis(timed.first().map_or(0, |(time, _)| (*time).min(0)));
     correlator.reconcile(start, &mut shard);
     let (mut normal, mut counters) = (Normal::new(start), Counters::default());
-    let (mut scratch, mut matched, mut all) = (Scratch::default(), Vec::new(), Vec::new());
+    let (mut scratch, mut matched, mut all) = (Scratch::default(), Vec::new(), Findings::default());
     let mut watermark = start;
     for (number, (millis, event)) in timed.iter().enumerate() {
         let document = Document::parse(event.as_bytes().to_vec()).unwrap();
@@ -221,14 +221,14 @@ fn fires(row: &Row, rulebook: &Arc<Rulebook>) -> Vec<i64> {
             &mut counters,
         );
         watermark = watermark.max(time);
-        correlator.advance_account(watermark, &mut windows, &mut all);
+        correlator.advance_account(watermark, &mut windows, &mut all.fired);
         let due = correlator.advance_shard(watermark, &mut shard);
-        all.extend(due.into_iter().map(|(_, fired)| fired));
+        all.fired.extend(due.into_iter().map(|(_, fired)| fired));
     }
     let is_c = |fired: &&satpam::detect::correlate::Fired| {
         &*rulebook.correlations[fired.correlation.0 as usize].meta.key == "c"
     };
-    all.iter().filter(is_c).map(|fired| fired.time.millis()).collect()
+    all.fired.iter().filter(is_c).map(|fired| fired.time.millis()).collect()
 }
 
 /// Returns what is wrong with a row, or nothing.

@@ -11,7 +11,7 @@ use super::report::Report;
 use crate::baseline::{LocalOffset, Normal, Seen};
 use crate::detect::content::Derived;
 use crate::detect::correlate::{
-    AccountWindows, CorrelationInput, Correlator, Counters, Fired, Settings, ShardWindows,
+    AccountWindows, CorrelationInput, Correlator, Counters, Findings, Settings, ShardWindows,
 };
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::engine::Rules;
@@ -77,7 +77,7 @@ pub(super) struct Anonymous<'r> {
     watermark: EventTime,
     scratch: Scratch,
     matched: Vec<DetectionIndex>,
-    fired: Vec<Fired>,
+    findings: Findings,
     counters: Counters,
 }
 
@@ -118,7 +118,7 @@ impl<'r> Anonymous<'r> {
             watermark: start,
             scratch: Scratch::default(),
             matched: Vec::new(),
-            fired: Vec::new(),
+            findings: Findings::default(),
             counters: Counters::default(),
         }
     }
@@ -142,7 +142,7 @@ impl<'r> Anonymous<'r> {
         for rule in &self.matched {
             report.tell(RuleIndex::Detection(*rule), None, None)?;
         }
-        self.fired.clear();
+        self.findings.clear();
         if !self.matched.is_empty() && self.rules.has_correlations() {
             self.normal.advance(time, LocalOffset::from_seconds(0), self.plan.messages);
             let event = EventId::new(&format!("line-{}", report.line()));
@@ -158,12 +158,12 @@ impl<'r> Anonymous<'r> {
                 &mut self.windows,
                 &mut self.normal,
                 &mut self.shard,
-                &mut self.fired,
+                &mut self.findings,
                 &mut self.counters,
             );
         }
         self.absences(time);
-        for fired in &self.fired {
+        for fired in &self.findings.fired {
             report.tell(RuleIndex::Correlation(fired.correlation), None, Some(fired))?;
         }
         Ok(())
@@ -173,9 +173,13 @@ impl<'r> Anonymous<'r> {
     fn absences(&mut self, time: EventTime) {
         self.watermark = self.watermark.max(time);
         if self.windows.next_deadline().is_some_and(|at| at <= self.watermark) {
-            self.correlator.advance_account(self.watermark, &mut self.windows, &mut self.fired);
+            self.correlator.advance_account(
+                self.watermark,
+                &mut self.windows,
+                &mut self.findings.fired,
+            );
         }
         let due = self.correlator.advance_shard(self.watermark, &mut self.shard);
-        self.fired.extend(due.into_iter().map(|(_, fired)| fired));
+        self.findings.fired.extend(due.into_iter().map(|(_, fired)| fired));
     }
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::baseline::{LocalOffset, Normal, Seen};
 use crate::detect::content::Derived;
 use crate::detect::correlate::{
-    AccountWindows, CorrelationInput, Correlator, Counters, ShardWindows,
+    AccountWindows, CorrelationInput, Correlator, Counters, Findings, ShardWindows,
 };
 use crate::detect::{AccountFacts, EventSource, Scratch, Subject};
 use crate::engine::{Rules, Settings};
@@ -133,7 +133,7 @@ fn count(
     let mut accounts: BTreeMap<&AccountId, (AccountWindows, Normal)> = BTreeMap::new();
     let mut shard = ShardWindows::default();
     correlator.reconcile(EventTime::from_millis(0), &mut shard);
-    let (mut found, mut counters, mut fired) = (Vec::new(), Counters::default(), 0);
+    let (mut found, mut counters, mut fired) = (Findings::default(), Counters::default(), 0);
     let utc = LocalOffset::from_seconds(0);
     let plan = rules.plan(None);
     #[expect(
@@ -155,8 +155,8 @@ fn count(
         };
         found.clear();
         correlator.observe(matched, &input, windows, normal, &mut shard, &mut found, &mut counters);
-        correlator.advance_account(event.time(), windows, &mut found);
-        fired += found.iter().filter(|one| Some(one.correlation) == own).count();
+        correlator.advance_account(event.time(), windows, &mut found.fired);
+        fired += found.fired.iter().filter(|one| Some(one.correlation) == own).count();
     }
     (start.elapsed(), fired)
 }

@@ -145,6 +145,21 @@ impl Counters {
     }
 }
 
+/// What one event led to.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub fired: Vec<Fired>,
+    /// The score, in nats, of each baseline that counted the event, whether it fired or not.
+    pub scores: Vec<(CorrelationIndex, f64)>,
+}
+
+impl Findings {
+    pub fn clear(&mut self) {
+        self.fired.clear();
+        self.scores.clear();
+    }
+}
+
 /// Which correlation a rule feeds, at which position of its list.
 type Feed = (CorrelationIndex, u16);
 
@@ -164,6 +179,7 @@ struct Step<'a, 'b> {
     normal: &'b mut Normal,
     shard: &'b mut ShardWindows,
     counters: &'b mut Counters,
+    scores: &'b mut Vec<(CorrelationIndex, f64)>,
 }
 
 impl Correlator {
@@ -205,16 +221,17 @@ impl Correlator {
         account: &mut AccountWindows,
         normal: &mut Normal,
         shard: &mut ShardWindows,
-        fired: &mut Vec<Fired>,
+        findings: &mut Findings,
         counters: &mut Counters,
     ) {
+        let Findings { fired, scores } = findings;
         let mut feeds: SmallVec<[(CorrelationIndex, u16, Option<usize>); 16]> = SmallVec::new();
         for detection in matched {
             let fed = self.by_detection.get(detection.0 as usize).into_iter().flatten();
             feeds.extend(fed.map(|(correlation, position)| (*correlation, *position, None)));
         }
         feeds.sort_unstable();
-        let mut step = Step { input, account, normal, shard, counters };
+        let mut step = Step { input, account, normal, shard, counters, scores };
         let mut next = 0;
         while let Some((index, _, _)) = feeds.get(next).copied() {
             let end = next + feeds[next..].iter().take_while(|feed| feed.0 == index).count();
@@ -600,7 +617,11 @@ fn baseline(
         prior_per_day: prior(&rule.prior, step.input.plan),
         introduced: step.shard.introduced.get(&correlation.state_key).copied(),
     };
-    match step.normal.count(measure, &parameters, step.input.time, weight) {
+    let counted = step.normal.count(measure, &parameters, step.input.time, weight);
+    if let Ok(verdict) = &counted {
+        step.scores.push((index, verdict.score));
+    }
+    match counted {
         Ok(verdict) if verdict.fired => {
             let (explanation, events) =
                 (Explanation::Baseline(verdict), vec![step.input.event.clone()]);

@@ -174,17 +174,17 @@ impl Run {
         let matched: Vec<_> = matched.rules.iter().map(|rule| DetectionIndex(*rule)).collect();
         let offset = crate::baseline::LocalOffset::default();
         self.normal.advance(input.time, offset, plan.messages);
-        let mut fired = Vec::new();
+        let mut findings = Findings::default();
         self.correlator.observe(
             &matched,
             &input,
             &mut self.account,
             &mut self.normal,
             &mut self.shard,
-            &mut fired,
+            &mut findings,
             &mut self.counters,
         );
-        fired
+        findings.fired
     }
 
     fn fires(&mut self, matches: &[Match]) -> Vec<bool> {
@@ -360,6 +360,7 @@ fn a_baseline_fires_once_for_a_burst() {
         season: false,
         min_excess: 3.0,
         threshold: 6.0,
+        budget: None,
         prior: Prior::PerDay(10.0),
     };
     let mut run = Bench::new(1, |_| CorrelationKind::Baseline(rule)).run();
