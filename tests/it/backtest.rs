@@ -26,9 +26,14 @@ struct Stream {
 impl Stream {
     /// Some tenants over some days; a third of them is taken over.
     fn new(accounts: u32, days: u32) -> Self {
+        Self::of(|folder| simulate(11, accounts, days, folder))
+    }
+
+    /// The small tenants of what a generator writes.
+    fn of(generate: impl Fn(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
-        simulate(11, accounts, days, &path);
+        generate(&path);
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
         let (events, labels) = (read("events.ndjson"), read("labels.ndjson"));
         let mut by_account: BTreeMap<String, usize> = BTreeMap::new();
@@ -64,6 +69,18 @@ fn simulate(seed: u64, accounts: u32, days: u32, folder: &Path) {
         .args(["simulate", "--attacks", "0.34", "--kinds", "takeover,blast", "--start", START])
         .args(["--seed", &seed.to_string(), "--accounts", &accounts.to_string()])
         .args(["--days", &days.to_string(), "--out"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The generator that knows nothing of ours; see docs/detection.md.
+fn generate(variant: &str, folder: &Path) {
+    let output = Command::new("python3")
+        .arg(project_path("benches/streams/generate.py"))
+        .args(["--accounts", "24", "--days", "40", "--late", "0.05", "--duplicates", "0.01"])
+        .args(["--variant", variant, "--out"])
         .arg(folder)
         .output()
         .unwrap();
@@ -312,5 +329,33 @@ fn each_end_has_its_exit_code_and_says_why() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(said), "{said}: {error}");
+    }
+}
+
+#[test]
+fn streams_of_the_independent_generator_are_the_same_each_time_and_every_attack_is_judged() {
+    for variant in ["base", "deliveries"] {
+        let stream = Stream::of(|folder| generate(variant, folder));
+        let again = Stream::of(|folder| generate(variant, folder));
+        let read = |path: String| std::fs::read(path).unwrap();
+        for name in ["events.ndjson", "labels.ndjson"] {
+            assert!(read(stream.path(name)) == read(again.path(name)), "{variant} {name}");
+        }
+        let output = backtest(&[
+            "--from",
+            &stream.path("events.ndjson"),
+            "--labels",
+            &stream.path("labels.ndjson"),
+            "--rules",
+            &rules(),
+            "--format",
+            "json",
+        ]);
+        assert!(output.status.success(), "{output:?}");
+        let report = json(&output);
+        assert_eq!(report["unreadable"], 0);
+        assert_eq!(report["attacks"]["absent"], 0);
+        assert_eq!(report["attacks"]["attacks"], stream.attacks);
+        assert!(stream.attacks > 0 && report["duplicates"].as_u64().unwrap() > 0, "{variant}");
     }
 }
