@@ -35,6 +35,9 @@ VARIANTS = {
     "no-logins": "no topic of logins and account changes",
 }
 
+# Variants in which tenants and intruders do something else; the others are views of one world.
+WORLDS = {"no-links": "no-links", "deliveries": "deliveries"}
+
 
 def written(event, variant):
     """The line of an event, or nothing where the variant's platform does not report it."""

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import intruders
-from envelope import VARIANTS, stamp, written
+from envelope import VARIANTS, WORLDS, stamp, written
 from routine import day_of, midnight
 from tenants import Tenant
 
@@ -29,9 +29,15 @@ def arguments():
     parser.add_argument("--late", type=float, default=0, help="share of the events that arrive minutes late")
     parser.add_argument("--duplicates", type=float, default=0, help="share of the events that arrive twice")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--variant", choices=VARIANTS, default="base",
-                        help="; ".join(f"{name}: {meaning}" for name, meaning in VARIANTS.items()))
-    return parser.parse_args()
+    parser.add_argument("--variant", choices=VARIANTS, action="append",
+                        help="several times: a folder each, in --out; "
+                             + "; ".join(f"{name}: {meaning}" for name, meaning in VARIANTS.items()))
+    options = parser.parse_args()
+    options.variant = options.variant or ["base"]
+    if len({WORLDS.get(variant) for variant in options.variant}) > 1:
+        parser.error("no-links and deliveries are worlds of their own: make them alone")
+    options.world = WORLDS.get(options.variant[0])
+    return options
 
 
 def plan_attacks(tenants, options):
@@ -55,7 +61,7 @@ def plan_attacks(tenants, options):
 
 def days_of_events(options, labels):
     """All events, a day of the stream at a time, each day in the order of time."""
-    reports_deliveries = options.variant == "deliveries"
+    reports_deliveries = options.world == "deliveries"
     tenants = [Tenant(options.seed, index, options.start, options.days, reports_deliveries) for index in range(options.accounts)]
     plans = plan_attacks(tenants, options)
     waiting, serial = [], 0
@@ -66,7 +72,7 @@ def days_of_events(options, labels):
             kind, attacked = plans.get(tenant.app, (None, None))
             if attacked == day:
                 name = f"{options.seed}-{tenant.app}"
-                attack = intruders.Attack(tenant, kind, name, day, options.variant != "no-links")
+                attack = intruders.Attack(tenant, kind, name, day, options.world != "no-links")
                 hostile = attack.run()
                 labels[name] = {"account": tenant.app, "attack": name, "kind": kind, "events": hostile}
                 found += hostile
@@ -98,22 +104,31 @@ def arrivals(events, options):
         yield heapq.heappop(waiting)[2]
 
 
-def main():
-    options = arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
-    labels = {}
-    with open(options.out / "events.ndjson", "w", encoding="utf-8") as out:
-        for event in arrivals(days_of_events(options, labels), options):
-            line = written(event, options.variant)
-            if line:
-                out.write(line + "\n")
-    with open(options.out / "labels.ndjson", "w", encoding="utf-8") as out:
+def write_labels(folder, variant, labels):
+    with open(folder / "labels.ndjson", "w", encoding="utf-8") as out:
         for label in labels.values():
             events = sorted(label["events"], key=lambda event: event.seconds)
-            events = [event for event in events if written(event, options.variant)]
+            events = [event for event in events if written(event, variant)]
             if events:
-                label.update(first=stamp(events[0].seconds), last=stamp(events[-1].seconds), events=[event.id for event in events])
-                out.write(json.dumps(label) + "\n")
+                span = {"first": stamp(events[0].seconds), "last": stamp(events[-1].seconds)}
+                out.write(json.dumps({**label, **span, "events": [event.id for event in events]}) + "\n")
+
+
+def main():
+    options = arguments()
+    labels, outputs = {}, []
+    for variant in options.variant:
+        folder = options.out / variant if len(options.variant) > 1 else options.out
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs.append((variant, folder, open(folder / "events.ndjson", "w", encoding="utf-8")))
+    for event in arrivals(days_of_events(options, labels), options):
+        for variant, _, out in outputs:
+            line = written(event, variant)
+            if line:
+                out.write(line + "\n")
+    for variant, folder, out in outputs:
+        out.close()
+        write_labels(folder, variant, labels)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from envelope import VARIANTS
+from envelope import VARIANTS, WORLDS
 
 HERE = Path(__file__).parent
 GRACE = timedelta(hours=24)
@@ -39,25 +39,37 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", action="store_true", help="also a row a kind of attack")
     parser.add_argument("--false-alarms", action="store_true", help="also which rules raised the false alarms")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.own:
+        options.variants = ["base"]
+    return options
 
 
-def stream(options, seed, variant):
-    """The folder of a stream, made where it is missing."""
-    source = "own" if options.own else variant
-    name = f"{source}-{seed}-{options.accounts}x{options.days}-{options.late}-{options.duplicates}"
-    folder = options.work / name
-    if not (folder / "labels.ndjson").exists():
-        command = [options.satpam, "simulate"] if options.own else [sys.executable, HERE / "generate.py", "--variant", variant]
+def folder_of(options, seed, variant):
+    source = "own-" if options.own else ""
+    size = f"{options.accounts}x{options.days}-{options.late}-{options.duplicates}"
+    return options.work / f"{source}{seed}-{size}" / variant
+
+
+def make_streams(options, seed):
+    """Makes what is missing of a seed; the views of one world at once."""
+    missing = [variant for variant in options.variants if not (folder_of(options, seed, variant) / "labels.ndjson").exists()]
+    views = [variant for variant in missing if variant not in WORLDS]
+    for together in [views] * bool(views) + [[variant] for variant in missing if variant in WORLDS]:
+        out = folder_of(options, seed, together[0])
+        if options.own:
+            command = [options.satpam, "simulate", "--out", out]
+        else:
+            command = [sys.executable, HERE / "generate.py", "--out", out.parent if len(together) > 1 else out]
+            command += [word for variant in together for word in ("--variant", variant)]
         for key in ("accounts", "days", "late", "duplicates"):
             command += [f"--{key}", str(getattr(options, key))]
-        subprocess.run(command + ["--seed", str(seed), "--out", folder], check=True, stdout=subprocess.DEVNULL)
-    return folder
+        subprocess.run(command + ["--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
 
 
 def backtest(options, seed, variant, rules):
-    folder = stream(options, seed, variant)
-    alerts = folder / f"alerts-{rules.name}-{options.jobs}.ndjson"
+    folder = folder_of(options, seed, variant)
+    alerts = folder / f"alerts-{rules.name}.ndjson"
     command = [options.satpam, "backtest", "--from", folder / "events.ndjson", "--labels", folder / "labels.ndjson",
                "--rules", rules, "--format", "json", "--alerts-out", alerts]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -141,12 +153,13 @@ def main():
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     details = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for variant in ["own"] if options.own else options.variants:
-            list(pool.map(lambda seed: stream(options, seed, variant), options.seeds))
+        list(pool.map(lambda seed: make_streams(options, seed), options.seeds))
+        for variant in options.variants:
             for name, folder in sets:
                 reports = list(pool.map(lambda seed: backtest(options, seed, variant, folder), options.seeds))
-                row(f"{variant}, {name}", reports)
-                details.append((f"{variant}, {name}", reports))
+                title = f"{'own' if options.own else variant}, {name}"
+                row(title, reports)
+                details.append((title, reports))
     for name, reports in details if options.kinds else ():
         print(f"\n{name}\n\n| kind | attacks | caught | before half | sent before |\n|---|---|---|---|---|")
         kinds(reports)

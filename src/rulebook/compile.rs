@@ -489,6 +489,7 @@ impl Compiler<'_> {
             fields: &mut self.table.fields,
             rules: &finder,
             named_fields: Vec::new(),
+            sensitivity: self.policy.sensitivity,
         };
         let compiled = correlation::compile(&mut context, &document.node);
         self.unless_reported(before, compiled.is_some(), document);

@@ -9,6 +9,7 @@ use super::diagnostic::Span;
 use super::fields::{FieldId, FieldTable};
 use super::model::{CorrelationKind, GroupField, RuleIndex};
 use super::nearest::nearest;
+use super::policy::Sensitivity;
 use super::schema::Reader;
 use super::yaml::{Entry, Node, Value};
 
@@ -98,6 +99,8 @@ pub(super) struct Context<'c, 'r> {
     pub(super) fields: &'c mut FieldTable,
     pub(super) rules: &'c dyn Rules,
     pub(super) named_fields: Vec<(String, Span)>,
+    /// Decides what the budgets of baselines amount to.
+    pub(super) sensitivity: Sensitivity,
 }
 
 /// Compiles a correlation document; nothing where it has an error, which was reported.

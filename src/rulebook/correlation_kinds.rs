@@ -399,6 +399,7 @@ fn read_budget(
         );
         return None;
     };
+    let per_thousand_days = per_thousand_days * context.sensitivity.false_alarms();
     Some(Budget { per_thousand_days, threshold: class.threshold(per_thousand_days) })
 }
 

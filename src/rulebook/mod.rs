@@ -56,6 +56,7 @@ pub use model::*;
 pub use nearest::nearest;
 pub use pattern::fold_case;
 pub use policy::{
-    ActionKind, Credential, Multipliers, NoisyRules, PlanFigures, Policy, ResponseRule, Thresholds,
+    ActionKind, Credential, Multipliers, NoisyRules, PlanFigures, Policy, ResponseRule,
+    Sensitivity, Thresholds,
 };
 pub use vocabulary::omnichannel_fields;

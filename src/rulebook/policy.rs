@@ -71,6 +71,8 @@ pub struct Policy {
     /// What an account of each plan does a day before it is known; sorted by plan.
     pub plans: Vec<(Box<str>, PlanFigures)>,
     pub noisy_rules: NoisyRules,
+    /// What every budget of a baseline is multiplied by.
+    pub sensitivity: Sensitivity,
     /// Rules that measure one fact in several ways, by their keys: of each group only the largest
     /// contribution counts.
     pub same_evidence: Vec<Vec<Arc<str>>>,
@@ -108,6 +110,29 @@ pub struct NoisyRules {
     pub accounts_per_hour: f64,
     /// Tolerated beside that, in multiples of the rule's own mean, 0 to 1,000.
     pub times_usual: f64,
+}
+
+/// How many false alarms the baselines together may raise: their calibrated levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sensitivity {
+    Quiet,
+    Default,
+    Sensitive,
+}
+
+impl Sensitivity {
+    /// Every level by its name in `policy.yaml`.
+    pub const ALL: [(&str, Self); 3] =
+        [("quiet", Self::Quiet), ("default", Self::Default), ("sensitive", Self::Sensitive)];
+
+    /// Returns the false alarms per 1,000 account-days where the budgets of the rules add up to 1.
+    pub fn false_alarms(self) -> f64 {
+        match self {
+            Self::Quiet => 0.1,
+            Self::Default => 1.0,
+            Self::Sensitive => 11.1,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +196,7 @@ impl Default for Policy {
             })
             .collect(),
             noisy_rules: NoisyRules { accounts_per_hour: 10.0, times_usual: 8.0 },
+            sensitivity: Sensitivity::Default,
             same_evidence: Vec::new(),
         }
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::diagnostic::{Findings, SourceText, Span};
 use super::model::Level;
-use super::policy::{Credential, PlanFigures, Policy, ResponseRule};
+use super::policy::{Credential, PlanFigures, Policy, ResponseRule, Sensitivity};
 use super::schema::Reader;
 use super::yaml::{self, Entry, Node};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "half-life",
     "levels",
     "multipliers",
@@ -20,6 +20,7 @@ const KEYS: [&str; 11] = [
     "plans",
     "same-evidence",
     "noisy-rules",
+    "sensitivity",
 ];
 
 /// The most that a risk, a multiplier's effect or a threshold may be.
@@ -79,6 +80,7 @@ pub(super) fn read(source: &Arc<SourceText>, findings: &mut Findings) -> (Policy
         policy.same_evidence = groups.map(Iterator::collect).collect();
     }
     noisy_rules(&mut reader, node, &mut policy);
+    set(&mut policy.sensitivity, reader.word(node, "sensitivity", &Sensitivity::ALL));
     if let Some(entry) = node.get("plans")
         && reader.is_map(&entry.value)
     {

@@ -427,7 +427,12 @@ impl Reader<'_> {
         }
     }
 
-    fn word<T: Copy>(&mut self, node: &Node, key: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        node: &Node,
+        key: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let entry = node.get(key).filter(|entry| entry.value.value != Value::Null)?;
         self.word_of(&entry.value, key, words)
     }

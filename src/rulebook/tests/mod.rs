@@ -380,6 +380,28 @@ fn the_whole_language_loads_and_correlations_stand_behind_their_rules() {
 }
 
 #[test]
+fn the_sensitivity_of_the_policy_moves_budgets_and_leaves_scores_that_are_named() {
+    let rules = std::fs::read_to_string(fixtures().join("correlations.yml")).unwrap();
+    let threshold_with = |policy: &str, rules: &str| {
+        let mut sources = Sources::of_rules([("r.yml", rules)]);
+        sources.policy = Some(SourceText::new("policy.yaml", policy));
+        let (rulebook, _) = compile(&sources).unwrap();
+        let baseline = |rule: &Correlation| {
+            let CorrelationKind::Baseline(baseline) = &rule.kind else { return None };
+            Some(baseline.threshold)
+        };
+        rulebook.correlations.iter().find_map(baseline).unwrap()
+    };
+    let named = rules.replace("{budget: 0.28/1000d}", "{budget: 0.28/1000d, score: 5.5}");
+    assert_ne!(named, rules);
+    for (sensitivity, threshold) in [("quiet", 8.1), ("default", 6.7), ("sensitive", 2.0)] {
+        let policy = format!("sensitivity: {sensitivity}\n");
+        assert!((threshold_with(&policy, &rules) - threshold).abs() < 1e-9, "{sensitivity}");
+        assert!((threshold_with(&policy, &named) - 5.5).abs() < 1e-9, "{sensitivity}");
+    }
+}
+
+#[test]
 fn filters_are_joined_and_those_that_end_are_kept_apart() {
     let rulebook = load(&fixtures()).unwrap().rulebook;
     let failed = &rulebook.detections[2];
