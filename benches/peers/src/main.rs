@@ -30,11 +30,18 @@ fn main() -> ExitCode {
     match arguments[..] {
         // One engine alone, for memory and instructions: started by this program itself.
         ["alone", workload, engine, events, rounds] => alone(workload, engine, events, rounds),
+        // What `satpam eval --logsource-from product,category,service` can read.
+        ["--events", rules] => {
+            let workload = Workload::Corpus(PathBuf::from(rules));
+            let events = workload.events(&workload.rulebook());
+            events.iter().for_each(|event| println!("{}", event.with_source()));
+            ExitCode::SUCCESS
+        }
         ["--corpus", rules] => everything(&[Workload::Corpus(PathBuf::from(rules))], false),
         ["--text"] => everything(&[], true),
         [rules] => everything(&[Workload::Corpus(PathBuf::from(rules))], true),
         _ => {
-            eprintln!("usage: satpam-peers RULES | --corpus RULES | --text");
+            eprintln!("usage: satpam-peers RULES | --corpus RULES | --text | --events RULES");
             ExitCode::from(2)
         }
     }
