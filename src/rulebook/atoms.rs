@@ -1,8 +1,9 @@
 //! Every distinct test of a rule set, each once.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
+
+use hashbrown::HashTable;
 
 use super::fields::FieldTable;
 use super::model::{Atom, AtomId, Expr, Target, Test};
@@ -12,20 +13,20 @@ use super::model::{Atom, AtomId, Expr, Target, Test};
 pub(super) struct AtomTable {
     pub(super) fields: FieldTable,
     pub(super) atoms: Vec<Atom>,
-    by_hash: HashMap<u64, Vec<AtomId>>,
+    by_hash: HashTable<AtomId>,
 }
 
 impl AtomTable {
     /// Returns the expression of a test; equal tests share one atom.
     pub(super) fn intern(&mut self, target: Target, test: Test) -> Expr {
         let atom = Atom { target, test };
-        let candidates = self.by_hash.entry(hash_of(&atom)).or_default();
-        let known = candidates.iter().find(|id| self.atoms[id.0 as usize] == atom);
-        if let Some(id) = known {
-            return Expr::Atom(*id);
+        let hash = hash_of(&atom);
+        let atoms = &self.atoms;
+        if let Some(known) = self.by_hash.find(hash, |id| atoms[id.0 as usize] == atom) {
+            return Expr::Atom(*known);
         }
-        let id = AtomId(u32::try_from(self.atoms.len()).expect("files are far smaller than 2^32"));
-        candidates.push(id);
+        let id = AtomId(u32::try_from(atoms.len()).expect("files are far smaller than 2^32"));
+        self.by_hash.insert_unique(hash, id, |id| hash_of(&atoms[id.0 as usize]));
         self.atoms.push(atom);
         Expr::Atom(id)
     }

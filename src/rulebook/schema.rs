@@ -16,6 +16,7 @@ pub(super) struct Document {
     pub(super) header: Header,
     pub(super) kind: DocumentKind,
     pub(super) logsource: Option<(LogSource, Span)>,
+    /// Only what is read later: the part of the kind, and the status for where it stands.
     pub(super) node: Node,
 }
 
@@ -106,7 +107,7 @@ const DEFAULT_STATUS: Status = Status::Test;
 /// Reads what all kinds of documents have; nothing where it is none. A document with errors is
 /// returned all the same, so that the rest of it is checked too.
 pub(super) fn read(
-    node: Node,
+    mut node: Node,
     source: &Arc<SourceText>,
     findings: &mut Findings,
 ) -> Option<Document> {
@@ -137,6 +138,7 @@ pub(super) fn read(
     let mut reader = Reader { source, findings };
     let header = reader.header(&node, kind, span, first);
     let logsource = reader.logsource(&node, kind, span);
+    node.keep(&[kind.key(), "status"]);
     Some(Document { source: Arc::clone(source), header, kind, logsource, node })
 }
 

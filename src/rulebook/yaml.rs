@@ -54,6 +54,14 @@ impl Node {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 
+    /// Drops the values of a map's other keys.
+    pub(super) fn keep(&mut self, keys: &[&str]) {
+        if let Value::Map(entries) = &mut self.value {
+            entries.retain(|entry| keys.contains(&&*entry.key));
+            entries.shrink_to_fit();
+        }
+    }
+
     /// Returns a list's elements, or the value itself as the only one.
     pub(super) fn elements(&self) -> &[Node] {
         match &self.value {
@@ -282,6 +290,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while let Some(node) = elements.next_element::<Node>()? {
             nodes.push(node);
         }
+        nodes.shrink_to_fit();
         Ok(Value::List(nodes))
     }
 
@@ -291,6 +300,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             let value = entries.next_value::<Node>()?;
             list.push(Entry { key: key.value, key_span: span_of(key.referenced), value });
         }
+        list.shrink_to_fit();
         Ok(Value::Map(list))
     }
 }
