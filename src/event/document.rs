@@ -2,14 +2,15 @@
 //! looked into without allocation.
 //!
 //! Nodes stand in the order of the text (an object or array is followed by what it contains), so a
-//! walk reads memory forwards. Texts are ranges of the source unless they held an escape. Reading is
-//! strict: UTF-8, RFC 8259, at most 127 levels deep.
+//! walk reads memory forwards. Texts are ranges of the source; those that held an escape stand behind
+//! it. Reading is strict: UTF-8, RFC 8259, at most 127 levels deep.
 //!
 //! An object that names a key twice keeps both entries: [`Value::get`] answers with the last, as
 //! most readers would, and [`Document::has_duplicate_keys`] lets a caller refuse the ambiguity.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use super::parser::{self, Parsed};
 
@@ -22,15 +23,16 @@ pub enum DocumentError {
     TooDeep,
     #[error("not JSON: {reason} at line {line} column {column}")]
     NotJson { reason: &'static str, line: usize, column: usize },
-    #[error("larger than 4 GiB")]
+    #[error("larger than 2 GiB")]
     TooLarge,
 }
 
 /// A parsed JSON document. See the module documentation.
 #[derive(Clone)]
 pub struct Document {
-    source: Box<str>,
-    unescaped: Box<str>,
+    /// The source, and behind it the texts that held an escape.
+    text: String,
+    source_bytes: usize,
     nodes: Vec<Node>,
     has_duplicate_keys: bool,
 }
@@ -41,11 +43,8 @@ pub(super) enum Node {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Source {
-        start: u32,
-        end: u32,
-    },
-    Unescaped {
+    /// A range of the document's text.
+    Text {
         start: u32,
         end: u32,
     },
@@ -82,20 +81,22 @@ pub struct Value<'d> {
 impl Document {
     /// Parses one JSON value that fills the whole text (white space around it is allowed).
     pub fn parse(bytes: Vec<u8>) -> Result<Self, DocumentError> {
-        let source = String::from_utf8(bytes)
-            .map_err(|error| DocumentError::NotUtf8 {
-                valid_up_to: error.utf8_error().valid_up_to(),
-            })?
-            .into_boxed_str();
-        if u32::try_from(source.len()).is_err() {
+        let mut text = String::from_utf8(bytes).map_err(|error| DocumentError::NotUtf8 {
+            valid_up_to: error.utf8_error().valid_up_to(),
+        })?;
+        let source_bytes = text.len();
+        // What an escape stands for is never longer than the escape.
+        if u32::try_from(source_bytes * 2).is_err() {
             return Err(DocumentError::TooLarge);
         }
-        let Parsed { mut nodes, unescaped, has_duplicate_keys } = parser::parse(&source)?;
+        let Parsed { mut nodes, unescaped, has_duplicate_keys } = parser::parse(&text)?;
+        text.reserve_exact(unescaped.len());
+        text.push_str(&unescaped);
         // To shrink is to copy: worth it only where much was reserved for nothing.
         if nodes.capacity() > nodes.len() * 2 {
             nodes.shrink_to_fit();
         }
-        Ok(Self { source, unescaped: unescaped.into_boxed_str(), nodes, has_duplicate_keys })
+        Ok(Self { text, source_bytes, nodes, has_duplicate_keys })
     }
 
     /// Builds a document from a JSON value, for shapes that are rewritten into the envelope.
@@ -120,7 +121,12 @@ impl Document {
 
     /// Returns the text that was parsed.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.text[..self.source_bytes]
+    }
+
+    /// Returns the text that was parsed, and behind it the texts that held an escape.
+    pub(crate) fn whole_text(&self) -> &str {
+        &self.text
     }
 
     /// Returns how many positions there are: every value and every key has one.
@@ -136,8 +142,7 @@ impl Document {
     #[inline]
     fn text(&self, node: Node) -> Option<&str> {
         match node {
-            Node::Source { start, end } => Some(&self.source[start as usize..end as usize]),
-            Node::Unescaped { start, end } => Some(&self.unescaped[start as usize..end as usize]),
+            Node::Text { start, end } => Some(&self.text[start as usize..end as usize]),
             Node::Null
             | Node::Bool(_)
             | Node::Int(_)
@@ -153,7 +158,7 @@ impl fmt::Debug for Document {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Document")
-            .field("bytes", &self.source.len())
+            .field("bytes", &self.source_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -166,12 +171,9 @@ impl<'d> Value<'d> {
     fn next(self) -> u32 {
         match self.node() {
             Node::Array { next, .. } | Node::Object { next, .. } => next,
-            Node::Null
-            | Node::Bool(_)
-            | Node::Int(_)
-            | Node::Float(_)
-            | Node::Source { .. }
-            | Node::Unescaped { .. } => self.at + 1,
+            Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Text { .. } => {
+                self.at + 1
+            }
         }
     }
 
@@ -189,15 +191,26 @@ impl<'d> Value<'d> {
             Node::Float(value) => Kind::Float(value),
             Node::Array { .. } => Kind::Array,
             Node::Object { .. } => Kind::Object,
-            node @ (Node::Source { .. } | Node::Unescaped { .. }) => {
-                Kind::Text(self.document.text(node).unwrap_or_default())
-            }
+            node @ Node::Text { .. } => Kind::Text(self.document.text(node).unwrap_or_default()),
         }
     }
 
     /// Returns whether this value is a string, without the cost of reading it.
     pub fn is_text(self) -> bool {
-        matches!(self.node(), Node::Source { .. } | Node::Unescaped { .. })
+        matches!(self.node(), Node::Text { .. })
+    }
+
+    /// Returns where in [`Document::whole_text`] a string value stands.
+    pub(crate) fn text_range(self) -> Option<Range<usize>> {
+        match self.node() {
+            Node::Text { start, end } => Some(start as usize..end as usize),
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Float(_)
+            | Node::Array { .. }
+            | Node::Object { .. } => None,
+        }
     }
 
     /// Returns the text of a string value.
@@ -218,7 +231,13 @@ impl<'d> Value<'d> {
 
     /// Returns the value of a key of an object; of a key that stands twice, the last.
     pub fn get(self, key: &str) -> Option<Value<'d>> {
-        self.entries().filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+        let is_named = |value: &Value<'d>| {
+            let name = Value { document: value.document, at: value.at - 1 };
+            let text = name.text_range().map(|range| &self.document.text.as_bytes()[range]);
+            text == Some(key.as_bytes())
+        };
+        let mut named = self.entry_values().filter(is_named);
+        if self.document.has_duplicate_keys { named.last() } else { named.next() }
     }
 
     /// Returns the value behind several keys, `root.path(&["account", "app_code"])`.
@@ -292,11 +311,18 @@ mod tests {
 
     #[test]
     fn the_last_of_two_equal_keys_answers_and_the_repeat_is_told() {
-        let many: Vec<_> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
+        let many: Vec<_> = (0..80).map(|n| format!("\"k{n}\":{n}")).collect();
+        // Alike in length, start and end.
+        let similar = r#""a_long_key_1_of_two":1,"a_long_key_2_of_two":{"b":[2]}"#;
         for (text, repeated) in [
             (r#"{"a":1,"a":2}"#.to_owned(), true),
             (r#"{"a":1,"b":{"a":2}}"#.to_owned(), false),
             (format!("{{{}}}", many.join(",")), false),
+            (format!("{{{}}}", many[..30].join(",")), false),
+            (format!("{{{},\"k7\":0}}", many[..30].join(",")), true),
+            (format!("{{{similar}}}"), false),
+            (format!("{{{similar},{similar}}}"), true),
+            (format!("{{{similar},\"\\u0061_long_key_1_of_two\":3}}"), true),
             (format!("{{{},\"k7\":0}}", many.join(",")), true),
         ] {
             assert_eq!(parse(&text).unwrap().has_duplicate_keys(), repeated, "{text}");

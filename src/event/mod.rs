@@ -15,6 +15,7 @@ mod time;
 pub use document::{Document, DocumentError, Kind, Value};
 pub use id::{AccountId, EventId, InvalidId, Offset, Position, ShardId, TopicIndex};
 pub use object_writer::ObjectWriter;
+pub(crate) use parser::key_hash;
 pub use record::RawRecord;
 pub use span::{InvalidTimeSpan, TimeSpan};
 pub use time::EventTime;

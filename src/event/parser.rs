@@ -4,7 +4,6 @@
 //! which costs as much as the reading. A property test holds it to `serde_json`: the same texts are
 //! accepted, with the same values.
 
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::document::{DocumentError, Node};
@@ -12,8 +11,8 @@ use super::document::{DocumentError, Node};
 /// As deep as `serde_json` goes, so that whatever is accepted here can be read there.
 const DEPTH_MAX: usize = 127;
 
-/// Up to so many keys, comparing each with each is faster than sorting.
-const LINEAR_KEYS: usize = 24;
+/// Up to so many keys, looking through those before is faster than sorting.
+const LINEAR_KEYS: u32 = 64;
 
 /// What a text holds.
 pub(super) struct Parsed {
@@ -23,7 +22,7 @@ pub(super) struct Parsed {
     pub(super) has_duplicate_keys: bool,
 }
 
-/// Reads one value that fills the whole text, which is smaller than 4 GiB.
+/// Reads one value that fills the whole text, which is smaller than 2 GiB.
 pub(super) fn parse(source: &str) -> Result<Parsed, DocumentError> {
     let mut parser = Parser {
         source,
@@ -162,14 +161,17 @@ impl Parser<'_> {
             self.at += 1;
             return Ok((0, true));
         }
-        let mut hashes = SmallVec::<[u64; LINEAR_KEYS]>::new();
+        let object = self.parsed.nodes.len() - 1;
+        let mut seen = [0; SEEN_WORDS];
+        let mut len = 0;
         loop {
             if self.next_token().ok_or(UNFINISHED)? != b'"' {
                 return Err(Fault::Syntax("key must be a string"));
             }
             let key = self.text()?;
+            self.parsed.has_duplicate_keys |= self.is_repeated(&mut seen, object, len, key);
             self.push(key);
-            hashes.push(self.hash(key));
+            len += 1;
             if self.next_token().ok_or(UNFINISHED)? != b':' {
                 return Err(Fault::Syntax("expected `:`"));
             }
@@ -182,24 +184,58 @@ impl Parser<'_> {
             }
         }
         self.at += 1;
-        self.parsed.has_duplicate_keys |= has_repeated(&mut hashes);
-        Ok((offset(hashes.len()), true))
+        self.parsed.has_duplicate_keys |= len > LINEAR_KEYS && self.is_any_repeated(object, len);
+        Ok((len, true))
     }
 
-    fn hash(&self, key: Node) -> u64 {
-        let text = match key {
-            Node::Source { start, end } => &self.source.as_bytes()[start as usize..end as usize],
-            Node::Unescaped { start, end } => {
-                &self.parsed.unescaped.as_bytes()[start as usize..end as usize]
-            }
-            Node::Null
-            | Node::Bool(_)
-            | Node::Int(_)
-            | Node::Float(_)
-            | Node::Array { .. }
-            | Node::Object { .. } => &[],
-        };
-        xxh3_64(text)
+    /// Returns whether a key is the same as one before it in the object of the node `object`. Of an
+    /// object with many keys [`Self::is_any_repeated`] tells.
+    #[inline]
+    fn is_repeated(&self, seen: &mut Seen, object: usize, keys: u32, key: Node) -> bool {
+        let hash = key_hash(self.text_of(key));
+        let bit = 1 << (hash % 64);
+        let word = &mut seen[hash as usize / 64 % SEEN_WORDS];
+        let is_known = *word & bit != 0;
+        *word |= bit;
+        is_known && keys < LINEAR_KEYS && self.is_among(object, keys, key)
+    }
+
+    fn is_among(&self, object: usize, keys: u32, key: Node) -> bool {
+        let text = self.text_of(key);
+        self.keys(object, keys).any(|other| self.text_of(other) == text)
+    }
+
+    /// Whether two keys of an object have the same hash. A chance collision has odds of 2^-64 a pair.
+    fn is_any_repeated(&self, object: usize, keys: u32) -> bool {
+        let hashes = self.keys(object, keys).map(|key| xxh3_64(self.text_of(key)));
+        let mut hashes: Vec<u64> = hashes.collect();
+        hashes.sort_unstable();
+        hashes.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// Returns the first keys of an object that was read so far.
+    fn keys(&self, object: usize, keys: u32) -> impl Iterator<Item = Node> {
+        let nodes = &self.parsed.nodes;
+        let mut at = object + 1;
+        (0..keys).map(move |_| {
+            let key = nodes[at];
+            at = match nodes[at + 1] {
+                Node::Array { next, .. } | Node::Object { next, .. } => next as usize,
+                Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Text { .. } => {
+                    at + 2
+                }
+            };
+            key
+        })
+    }
+
+    fn text_of(&self, key: Node) -> &[u8] {
+        let Node::Text { start, end } = key else { return &[] };
+        let (start, end) = (start as usize, end as usize);
+        match start.checked_sub(self.source.len()) {
+            None => &self.source.as_bytes()[start..end],
+            Some(start) => &self.parsed.unescaped.as_bytes()[start..end - self.source.len()],
+        }
     }
 
     /// Reads a text from its opening quote to behind its closing one.
@@ -210,13 +246,16 @@ impl Parser<'_> {
         self.pass_plain();
         if self.peek() == Some(b'"') {
             self.at += 1;
-            return Ok(Node::Source { start: offset(start), end: offset(self.at - 1) });
+            return Ok(Node::Text { start: offset(start), end: offset(self.at - 1) });
         }
         self.text_with_escapes(start)
     }
 
     fn text_with_escapes(&mut self, start: usize) -> Result<Node, Fault> {
-        let unescaped = self.parsed.unescaped.len();
+        if self.parsed.unescaped.capacity() == 0 {
+            self.parsed.unescaped.reserve_exact(self.source.len() - start);
+        }
+        let before = self.source.len() + self.parsed.unescaped.len();
         let mut plain = start;
         loop {
             self.parsed.unescaped.push_str(&self.source[plain..self.at]);
@@ -228,22 +267,24 @@ impl Parser<'_> {
             self.pass_plain();
         }
         self.at += 1;
-        let end = offset(self.parsed.unescaped.len());
-        Ok(Node::Unescaped { start: offset(unescaped), end })
+        let end = self.source.len() + self.parsed.unescaped.len();
+        Ok(Node::Text { start: offset(before), end: offset(end) })
     }
 
     /// Passes what needs no look: up to a quote, a backslash, a control character or the end.
     #[inline]
     fn pass_plain(&mut self) {
         let bytes = self.source.as_bytes();
-        while let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+        let mut at = self.at;
+        while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
             let stops = stops(u64::from_le_bytes(*chunk));
             if stops != 0 {
-                self.at += stops.trailing_zeros() as usize / 8;
+                self.at = at + stops.trailing_zeros() as usize / 8;
                 return;
             }
-            self.at += 8;
+            at += 8;
         }
+        self.at = at;
         while self.peek().is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
             self.at += 1;
         }
@@ -358,24 +399,40 @@ impl Parser<'_> {
 fn stops(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-    let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+    // With this bit turned a quote stands right behind the control characters, which change places.
+    let quote_or_control = below(word ^ (ONES * 2), 0x21);
     let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-    (quote | backslash | below(word, 0x20)) & (ONES * 0x80)
+    (quote_or_control | backslash) & (ONES * 0x80)
 }
 
-/// Fits by construction: a source of less than 4 GiB holds no more nodes and no longer texts.
+/// Fits by construction: a source of less than 2 GiB holds no more nodes, and no longer texts.
 #[inline]
 fn offset(value: usize) -> u32 {
-    u32::try_from(value).expect("a document is smaller than 4 GiB")
+    u32::try_from(value).expect("a document is smaller than 2 GiB")
 }
 
-/// Whether two of an object's keys have the same hash. A chance collision has odds of 2^-64 a pair.
-fn has_repeated(hashes: &mut [u64]) -> bool {
-    if hashes.len() <= LINEAR_KEYS {
-        return hashes.iter().enumerate().any(|(at, hash)| hashes[..at].contains(hash));
-    }
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
+/// A bit for each hash of the keys of an object: a new bit is a new key.
+type Seen = [u64; SEEN_WORDS];
+
+const SEEN_WORDS: usize = 16;
+
+/// A hash of length, first and last bytes: enough to tell most keys apart, and cheap. It is no
+/// defence against an object whose keys were made to collide.
+#[inline]
+pub(crate) fn key_hash(key: &[u8]) -> u32 {
+    let (first, last) =
+        if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk()) {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk()) {
+            (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
+        } else {
+            let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
+            (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+        };
+    let mixed =
+        (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The upper half is the well mixed one.
+    u32::try_from(mixed >> 32).unwrap_or_default()
 }
 
 #[cfg(test)]
