@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use super::fold::fold;
+use super::index::{millibits_of, odds, odds_at_end};
 use super::scratch::Marks;
 use crate::rulebook::{
     Atom, Comparison, FieldId, Piece, Regex, Target, Test, TextPart, TextPattern, TimePart,
@@ -24,7 +25,7 @@ pub(super) enum CompiledTest {
         literal: Box<str>,
     },
     Contains {
-        literal: Box<str>,
+        literal: Needle,
         marks: Option<Marks>,
     },
     Pattern(Box<[Piece]>),
@@ -65,11 +66,9 @@ impl CompiledAtom {
         let (cost, odds) = match &self.test {
             CompiledTest::Null | CompiledTest::Exists(_) => (2.0, 0.4),
             CompiledTest::Number(..) | CompiledTest::Anything => (4.0, 0.2),
-            CompiledTest::Literal { .. } => (5.0, 0.05),
-            CompiledTest::CasedLiteral { .. } => (8.0, 0.05),
-            CompiledTest::Contains { literal, .. } => {
-                (20.0, if literal.len() < 4 { 0.3 } else { 0.05 })
-            }
+            CompiledTest::Literal { literal, .. } => (5.0, odds_at_end(literal.as_bytes())),
+            CompiledTest::CasedLiteral { literal, .. } => (8.0, odds_at_end(literal.as_bytes())),
+            CompiledTest::Contains { literal, .. } => (10.0, odds(literal.text.as_bytes())),
             CompiledTest::Pattern(_) | CompiledTest::CasedPattern(_) => (60.0, 0.05),
             CompiledTest::Cidr(_) | CompiledTest::FieldRef { .. } => (60.0, 0.2),
             CompiledTest::TimePart(..) => (100.0, 0.2),
@@ -124,7 +123,7 @@ impl CompiledTest {
         let literal = fold(literal).into_boxed_str();
         if part == TextPart::Anywhere {
             let marks = Marks::of(literal.as_bytes());
-            return Self::Contains { literal, marks };
+            return Self::Contains { literal: Needle::new(literal), marks };
         }
         Self::Literal { part, literal }
     }
@@ -148,26 +147,91 @@ pub(super) fn literal_holds(part: TextPart, text: &str, literal: &str) -> bool {
     }
 }
 
+/// A literal to be found in texts by its rarest byte.
+#[derive(Debug)]
+pub(super) struct Needle {
+    text: Box<str>,
+    /// Where its rarest byte is, of the first 256.
+    rarest: u8,
+}
+
+impl Needle {
+    fn new(text: Box<str>) -> Self {
+        let rarest = (0..=u8::MAX).zip(text.bytes()).max_by_key(|(_, byte)| millibits_of(*byte));
+        Self { rarest: rarest.map_or(0, |(at, _)| at), text }
+    }
+
+    /// Returns whether the literal stands in the text.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        /// Places that were the wrong ones before a search that is linear in any text.
+        const TRIES_MAX: usize = 16;
+        let (literal, rarest) = (self.text.as_bytes(), usize::from(self.rarest));
+        let Some(byte) = literal.get(rarest) else { return true };
+        let Some(last) = text.len().checked_sub(literal.len()) else { return false };
+        for (tries, at) in memchr::memchr_iter(*byte, &text[rarest..=last + rarest]).enumerate() {
+            if text[at..].starts_with(literal) {
+                return true;
+            }
+            if tries == TRIES_MAX {
+                return memchr::memmem::find(&text[at..], literal).is_some();
+            }
+        }
+        false
+    }
+}
+
 /// A regular expression that is compiled when it is first asked: most never are.
 #[derive(Debug)]
 pub(super) struct LazyRegex {
     source: Regex,
-    compiled: OnceLock<Option<regex::Regex>>,
+    /// Bytes of the shortest text that it can match.
+    shortest: OnceLock<usize>,
+    /// For ASCII texts, where `\w` and its like are a tenth of the size and mean the same; nothing
+    /// where the expression names other characters.
+    ascii: OnceLock<Option<regex::bytes::Regex>>,
+    unicode: OnceLock<Option<regex::Regex>>,
 }
 
 impl LazyRegex {
     fn new(source: &Regex) -> Self {
-        Self { source: source.clone(), compiled: OnceLock::new() }
+        let (shortest, ascii, unicode) = Default::default();
+        Self { source: source.clone(), shortest, ascii, unicode }
     }
 
     /// Returns whether the text contains a match. An expression that does not compile matches
     /// nothing; the compiler of rules has refused such ones.
     pub(super) fn is_match(&self, text: &str) -> bool {
-        self.compiled
-            .get_or_init(|| compile(&self.source).ok())
-            .as_ref()
-            .is_some_and(|regex| regex.is_match(text))
+        // An expression for long texts is large, and slow to find that a text is not.
+        if text.len() < *self.shortest.get_or_init(|| shortest(&self.source)) {
+            return false;
+        }
+        if text.is_ascii()
+            && let Some(regex) = self.ascii.get_or_init(|| compile_ascii(&self.source).ok())
+        {
+            return regex.is_match(text.as_bytes());
+        }
+        let unicode = self.unicode.get_or_init(|| compile(&self.source).ok());
+        unicode.as_ref().is_some_and(|regex| regex.is_match(text))
     }
+}
+
+fn compile_ascii(regex: &Regex) -> Result<regex::bytes::Regex, regex::Error> {
+    regex::bytes::RegexBuilder::new(&regex.pattern)
+        .unicode(false)
+        .case_insensitive(regex.ignore_case)
+        .multi_line(regex.multi_line)
+        .dot_matches_new_line(regex.dot_all)
+        .build()
+}
+
+fn shortest(regex: &Regex) -> usize {
+    let hir = regex_syntax::ParserBuilder::new()
+        .case_insensitive(regex.ignore_case)
+        .multi_line(regex.multi_line)
+        .dot_matches_new_line(regex.dot_all)
+        .build()
+        .parse(&regex.pattern);
+    hir.ok().and_then(|hir| hir.properties().minimum_len()).unwrap_or_default()
 }
 
 /// Compiles a rule's expression with the limits that all of satpam uses.
@@ -177,4 +241,40 @@ pub(super) fn compile(regex: &Regex) -> Result<regex::Regex, regex::Error> {
         .multi_line(regex.multi_line)
         .dot_matches_new_line(regex.dot_all)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_says_the_same_of_ascii_texts_as_of_others() {
+        let texts = ["", "a k", "K-1_", "\u{212a}", "é", "b\n\r\u{1}~", "aa bb", "s\u{17f}S"];
+        for pattern in [
+            r"\w",
+            r"\W\b",
+            r"(?i)K",
+            "é|k",
+            "[^é]",
+            r"\p{Lu}",
+            ".",
+            r"^\S+$",
+            r"\d|\B",
+            "[^a-z ]",
+            "(?u)\\w+$",
+        ] {
+            for ignore_case in [false, true] {
+                let pattern = Box::from(pattern);
+                let regex = Regex { pattern, ignore_case, multi_line: false, dot_all: false };
+                for text in texts {
+                    let expected = compile(&regex).unwrap().is_match(text);
+                    assert_eq!(
+                        LazyRegex::new(&regex).is_match(text),
+                        expected,
+                        "{regex:?} {text:?}"
+                    );
+                }
+            }
+        }
+    }
 }

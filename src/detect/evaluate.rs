@@ -17,7 +17,7 @@ use super::values::{
 use super::{FieldSource, FieldValue};
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
-    AtomId, Detection, DetectionIndex, Exception, FieldId, Rulebook, Status, Target, TextPart,
+    AtomId, Detection, DetectionIndex, Exception, Expr, FieldId, Rulebook, Status, Target, TextPart,
 };
 
 /// One event and what is known with it.
@@ -74,6 +74,8 @@ pub struct Detector {
 #[derive(Debug)]
 struct RuleSteps {
     condition: StepId,
+    /// Whether the condition runs regular expressions.
+    has_expressions: bool,
     exceptions: Box<[StepId]>,
 }
 
@@ -92,6 +94,7 @@ impl Detector {
             .iter()
             .map(|detection| RuleSteps {
                 condition: program.add(&detection.condition, &atoms),
+                has_expressions: has_expressions(&detection.condition, &atoms),
                 exceptions: detection
                     .exceptions
                     .iter()
@@ -234,6 +237,12 @@ impl Detector {
             }
         }
         if let Some(index) = &route.any_value {
+            if index.is_contained()
+                && let Some(folded) = values.folded_document()
+            {
+                index.probe_contained(folded, &mut visit);
+                return;
+            }
             values.load_leaves(document);
             if values.first(None).is_some() {
                 probe(index, None, values, document, &mut visit);
@@ -295,6 +304,14 @@ fn visit_hit(hit: u32, hits: &Hits, memo: &mut Memo) {
     }
 }
 
+fn has_expressions(condition: &Expr, atoms: &[CompiledAtom]) -> bool {
+    let mut found = false;
+    each_atom(condition, &mut |atom| {
+        found |= matches!(atoms[atom.0 as usize].test, CompiledTest::Regex(_));
+    });
+    found
+}
+
 /// Returns whether a rule is evaluated at all.
 pub(super) fn is_evaluated(detection: &Detection) -> bool {
     match detection.meta.status {
@@ -332,16 +349,7 @@ impl<'e, 'a> Evaluation<'e, 'a> {
 
     fn matches(&mut self, rule: DetectionIndex) -> bool {
         let steps = &self.detector.conditions[rule.0 as usize];
-        // What the index knows often decides a condition of many expressions, which are dear.
-        let outlook = self.detector.program.outlook(steps.condition, &mut |atom| match self
-            .memo
-            .atom(atom)
-        {
-            Some(holds) => Outlook::of(holds),
-            None if self.is_open(atom) => Outlook::Open,
-            None => Outlook::Fails,
-        });
-        if outlook == Outlook::Fails {
+        if steps.has_expressions && self.outlook(steps.condition) == Outlook::Fails {
             return false;
         }
         if !self.holds(steps.condition) {
@@ -350,6 +358,15 @@ impl<'e, 'a> Evaluation<'e, 'a> {
         let detection = &self.detector.rulebook.detections[rule.0 as usize];
         detection.exceptions.iter().zip(&steps.exceptions).all(|(exception, step)| {
             !applies(exception, self.subject.account, self.subject.time) || self.holds(*step)
+        })
+    }
+
+    /// What the index knows often decides a condition of many expressions, which are dear.
+    fn outlook(&self, condition: StepId) -> Outlook {
+        self.detector.program.outlook(condition, &mut |atom| match self.memo.atom(atom) {
+            Some(holds) => Outlook::of(holds),
+            None if self.is_open(atom) => Outlook::Open,
+            None => Outlook::Fails,
         })
     }
 

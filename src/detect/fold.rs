@@ -32,9 +32,26 @@ pub(super) fn fold(text: &str) -> String {
     folded
 }
 
+/// Returns whether, for certain, only ASCII characters of a text fold to ASCII characters. Of the
+/// others the Kelvin sign, the long s and the I with a dot do; theirs is one of these first bytes.
+pub(super) fn folds_apart(text: &str) -> bool {
+    memchr::memchr3(0xe2, 0xc5, 0xc4, text.as_bytes()).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_else_folds_to_an_ascii_character_is_told() {
+        for character in ('\u{80}'..=char::MAX).filter(|character| character.is_alphabetic()) {
+            let text = character.to_string();
+            assert!(
+                !folds_apart(&text) || !fold(&text).bytes().any(|byte| byte.is_ascii()),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn texts_that_differ_only_in_case_fold_to_the_same() {

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::event::{Kind, Value};
+use crate::event::{Kind, Value, key_hash};
 use crate::rulebook::FieldId;
 
 /// A name is taken apart at so many dots at most; what is left is a flat key.
@@ -107,7 +107,8 @@ pub(super) struct PathTrie {
 struct TrieNode {
     /// The field whose name ends here.
     field: Option<FieldId>,
-    /// Open addressing by [`key_hash`]; a power of two long, or empty.
+    /// Open addressing by [`key_hash`]; a power of two long, or empty. The table is built from rules
+    /// alone, so an event cannot make it longer to search.
     edges: Box<[Option<Edge>]>,
 }
 
@@ -197,7 +198,7 @@ impl PathTrie {
     fn child(&self, node: u32, key: &str) -> Option<u32> {
         let edges = &self.nodes[node as usize].edges;
         let mask = edges.len().checked_sub(1)?;
-        let mut at = key_hash(key.as_bytes()) & mask;
+        let mut at = key_hash(key.as_bytes()) as usize & mask;
         while let Some(edge) = &edges[at] {
             if *edge.key == *key {
                 return Some(edge.child);
@@ -256,7 +257,7 @@ impl TrieBuilderNode {
         let mut edges = vec![None; (self.children.len() * 4).next_power_of_two()];
         let mask = edges.len() - 1;
         for (key, child) in self.children {
-            let mut at = key_hash(key.as_bytes()) & mask;
+            let mut at = key_hash(key.as_bytes()) as usize & mask;
             while edges[at].is_some() {
                 at = (at + 1) & mask;
             }
@@ -264,22 +265,4 @@ impl TrieBuilderNode {
         }
         TrieNode { field: self.field, edges: edges.into_boxed_slice() }
     }
-}
-
-/// A hash of length, first and last bytes: enough to tell the keys of rules apart, and the table is
-/// built from rules alone, so an event cannot make it longer to search.
-fn key_hash(key: &[u8]) -> usize {
-    let (first, last) =
-        if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk()) {
-            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-        } else if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk()) {
-            (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-        } else {
-            let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
-            (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
-        };
-    let mixed =
-        (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // The upper half is the well mixed one; a table is far smaller than 2^32.
-    usize::try_from(mixed >> 32).unwrap_or_default()
 }

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::atom::literal_holds;
+use super::atom::{Needle, literal_holds};
 use super::derived::{DerivedField, DerivedSource};
-use super::fold::fold_into;
+use super::fold::{self, fold_into};
 use super::index::{Gate, gram_hash};
 use super::paths::{self, Found};
 use super::route::Routes;
@@ -119,10 +119,13 @@ pub(super) struct FieldValues {
     pub(super) present: Vec<FieldId>,
     ambiguous: Vec<FieldId>,
     raw: String,
+    /// The whole text of the document with its ASCII letters folded, so that a range of the one is
+    /// a range of the other; behind it the folded forms of other values.
     folded: String,
-    /// Where the folded form of each text of the document is, by its position: a field's value and
-    /// the same value among all leaves are folded once.
-    document_folds: Vec<Option<(u32, u32)>>,
+    is_ascii: bool,
+    /// Whether no other character of the document folds to an ASCII one.
+    folds_apart: bool,
+    document_bytes: usize,
     signatures: Vec<Signature>,
 }
 
@@ -151,8 +154,8 @@ enum Scalar {
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// A text of the document, by its position.
-    Document(u32),
+    /// A range of the whole text of the document.
+    Document(u32, u32),
     /// A derived text: a range of [`FieldValues::raw`].
     Raw(u32, u32),
 }
@@ -176,10 +179,8 @@ impl FieldValues {
         self.present.clear();
         self.ambiguous.clear();
         self.raw.clear();
-        self.folded.clear();
         self.signatures.clear();
-        self.document_folds.clear();
-        self.document_folds.resize(document.positions(), None);
+        self.fold_document(document);
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
             self.slots.fill(Slot::default());
@@ -190,6 +191,22 @@ impl FieldValues {
             let field = self.ambiguous[at];
             self.look_up(field, document, fields.name(field));
         }
+    }
+
+    fn fold_document(&mut self, document: &Document) {
+        let text = document.whole_text();
+        self.is_ascii = text.is_ascii();
+        self.folds_apart = self.is_ascii || fold::folds_apart(text);
+        self.document_bytes = text.len();
+        self.folded.clear();
+        self.folded.push_str(text);
+        self.folded.make_ascii_lowercase();
+    }
+
+    /// Returns the whole text of the document, its keys and signs too, in which ASCII literals are
+    /// found as in its folded values; nothing where there is no such text.
+    pub(super) fn folded_document(&self) -> Option<&str> {
+        if self.folds_apart { self.folded.get(..self.document_bytes) } else { None }
     }
 
     /// Replaces what the walk found of a field that is written in two ways at once.
@@ -266,8 +283,8 @@ impl FieldValues {
             Scalar::Bool(value) => FieldValue::Bool(value),
             Scalar::Int(value) => FieldValue::Int(value),
             Scalar::Float(value) => FieldValue::Float(value),
-            Scalar::Document(position) => {
-                FieldValue::Text(document.value_at(position).as_str().unwrap_or_default())
+            Scalar::Document(start, end) => {
+                FieldValue::Text(&document.whole_text()[start as usize..end as usize])
             }
             Scalar::Raw(start, end) => FieldValue::Text(&self.raw[start as usize..end as usize]),
         }
@@ -277,7 +294,9 @@ impl FieldValues {
     pub(super) fn text<'v>(&'v mut self, held: HeldId, document: &'v Document) -> Option<&'v str> {
         match self.held[held.0 as usize].scalar {
             Scalar::Null => None,
-            Scalar::Document(position) => document.value_at(position).as_str(),
+            Scalar::Document(start, end) => {
+                Some(&document.whole_text()[start as usize..end as usize])
+            }
             Scalar::Raw(start, end) => Some(&self.raw[start as usize..end as usize]),
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => self.folded(held, document),
         }
@@ -304,15 +323,14 @@ impl FieldValues {
             Scalar::Float(value) => {
                 write!(self.folded, "{value}").expect("a String takes all");
             }
-            Scalar::Document(position) => {
-                let known = &mut self.document_folds[position as usize];
-                if let Some((start, end)) = *known {
-                    *folded = *known;
-                    return Some(start as usize..end as usize);
+            Scalar::Document(start, end) => {
+                let range = start as usize..end as usize;
+                let text = if self.is_ascii { "" } else { &document.whole_text()[range.clone()] };
+                if text.is_ascii() {
+                    *folded = Some((start, end));
+                    return Some(range);
                 }
-                let text = document.value_at(position).as_str().unwrap_or_default();
                 fold_into(text, &mut self.folded);
-                *known = Some((narrow(start), narrow(self.folded.len())));
             }
             Scalar::Raw(start, end) => {
                 fold_into(&self.raw[start as usize..end as usize], &mut self.folded);
@@ -327,16 +345,13 @@ impl FieldValues {
         &mut self,
         held: HeldId,
         document: &Document,
-        literal: &str,
+        literal: &Needle,
         marks: Option<Marks>,
     ) -> bool {
         /// Searches of one text after which its signature pays.
-        const SEARCHES_BEFORE: u32 = 2;
+        const SEARCHES_BEFORE: u32 = 8;
         let Some(range) = self.fold(held, document) else { return false };
         let text = &self.folded.as_bytes()[range];
-        if text.len() < literal.len() {
-            return false;
-        }
         if let Some(marks) = marks {
             let value = &mut self.held[held.0 as usize];
             value.searches += 1;
@@ -350,7 +365,7 @@ impl FieldValues {
                 }
             }
         }
-        memchr::memmem::find(text, literal.as_bytes()).is_some()
+        literal.is_in(text)
     }
 
     /// Returns whether the text of one value holds that of another in this place.
@@ -421,15 +436,14 @@ impl<'d> Found<'d> for FieldValues {
 }
 
 fn scalar_of(value: Value<'_>) -> Scalar {
-    if value.is_text() {
-        return Scalar::Document(value.position());
+    if let Some(range) = value.text_range() {
+        return Scalar::Document(narrow(range.start), narrow(range.end));
     }
     match value.kind() {
         Kind::Bool(value) => Scalar::Bool(value),
         Kind::Int(value) => Scalar::Int(value),
         Kind::Float(value) => Scalar::Float(value),
-        Kind::Text(_) => Scalar::Document(value.position()),
-        Kind::Null | Kind::Array | Kind::Object => Scalar::Null,
+        Kind::Null | Kind::Text(_) | Kind::Array | Kind::Object => Scalar::Null,
     }
 }
 

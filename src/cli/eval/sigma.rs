@@ -46,12 +46,12 @@ impl Logsource {
             Self::None => EventSource::Named { product: None, category: None, service: None },
             Self::Any => EventSource::Any,
             Self::Fields(LogsourceFields([product, category, service])) => {
+                let root = document.root();
                 let text = |path: &[String]| {
-                    let root = document.root();
                     // A name with dots may also be one key.
                     let whole = if path.len() > 1 { root.get(&path.join(".")) } else { None };
-                    let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-                    whole.or_else(|| root.path(&keys)).and_then(Value::as_str)
+                    let nested = || path.iter().try_fold(root, |value, key| value.get(key));
+                    whole.or_else(nested).and_then(Value::as_str)
                 };
                 EventSource::Named {
                     product: text(product),

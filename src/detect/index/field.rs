@@ -19,6 +19,8 @@ pub(in crate::detect) struct FieldIndex {
     contains: GramIndex,
     numbers: HashMap<u64, HitId>,
     present: Option<HitId>,
+    /// Whether a text that holds a value holds all that is looked for in it.
+    is_contained: bool,
 }
 
 /// What a found key stands for.
@@ -74,6 +76,17 @@ impl Hits {
 impl FieldIndex {
     pub(in crate::detect) fn present(&self) -> Option<HitId> {
         self.present
+    }
+
+    /// Returns whether a text that values are a part of may be searched in their stead, for what
+    /// they may contain.
+    pub(in crate::detect) fn is_contained(&self) -> bool {
+        self.is_contained
+    }
+
+    /// Visits the hits of literals that a folded text contains, some more than once.
+    pub(in crate::detect) fn probe_contained(&self, folded: &str, visit: &mut impl FnMut(HitId)) {
+        self.contains.scan(folded.as_bytes(), visit);
     }
 
     pub(in crate::detect) fn wants_text(&self) -> bool {
@@ -231,7 +244,19 @@ impl FieldBuilder {
     fn finish(self) -> FieldIndex {
         let forwards = |(text, hit): (String, HitId)| (text.into_bytes(), hit);
         let backwards = |(text, hit): (String, HitId)| (text.bytes().rev().collect(), hit);
+        // A number may be written in other ways than it is compared.
+        let is_number = |text: &str| text.bytes().all(|byte| b"0123456789.-".contains(&byte));
+        let is_contained = self.equal.is_empty()
+            && self.starts.is_empty()
+            && self.ends.is_empty()
+            && self.numbers.is_empty()
+            && self.present.is_none()
+            && self
+                .contains
+                .keys()
+                .all(|literal| literal.text.is_ascii() && !is_number(&literal.text));
         FieldIndex {
+            is_contained,
             equal: self.equal.into_iter().map(|(text, hit)| (text.into(), hit)).collect(),
             starts: AffixTree::new(self.starts.into_iter().map(forwards)),
             ends: AffixTree::new(self.ends.into_iter().map(backwards)),

@@ -4,45 +4,89 @@
 //! one, six or three of a shorter one. A text is read once for each class of lengths that occurs: each run
 //! is hashed into a bitmap that says whether any literal chose it, and only then the literals are
 //! compared. Unlike in an automaton no step waits for the one before, and the bitmap stays in the
-//! fastest cache however many rules there are. Where literals are long enough to give two to four
-//! neighbouring runs, every second to fourth place of the text is enough. Literals of up to three
-//! bytes have a bitmap of their first two.
+//! fastest cache however many rules there are. Where all literals of a class are long enough to give
+//! several neighbouring runs, every second to sixteenth place of the text is enough. Literals of one
+//! or two bytes have a bitmap of their first two.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::affix::HitId;
 use super::literal::{Edges, Literal};
+use super::rarity;
 
 /// All literals of one field.
 #[derive(Debug, Default)]
 pub(super) struct GramIndex {
+    /// Up to three bytes that begin with a character beyond ASCII: most texts have none.
+    foreign: Option<ShortLiterals>,
+    /// 1 or 2 bytes.
     short: Option<ShortLiterals>,
+    /// 3 bytes.
+    three: Option<GramClass<2>>,
+    /// 4 bytes and more, where there are few literals.
+    few: Option<GramClass<3>>,
+    /// 6 bytes and more, where there are few literals.
+    few_long: Option<GramClass<4>>,
     /// 4 to 7 bytes.
-    middle: Option<GramClass<3, 2>>,
-    /// 8 to 10 bytes.
-    long: Option<GramClass<6, 3>>,
-    longest: Option<GramClass<8, 4>>,
+    middle: Option<GramClass<3>>,
+    /// 8 bytes and more.
+    long: Option<GramClass<6>>,
+    /// Instead, where all have 11 bytes and more.
+    longest: Option<GramClass<8>>,
 }
+
+/// So many literals are searched for together, whatever their lengths.
+const FEW: usize = 256;
 
 impl GramIndex {
     /// Builds the index; literals must not be empty.
     pub(super) fn new(literals: Vec<(Literal, HitId)>) -> Self {
-        let at_least = |from: Vec<(Literal, HitId)>, length| -> (Vec<_>, Vec<_>) {
-            from.into_iter().partition(|(literal, _)| literal.text.len() >= length)
+        let mut rest = literals;
+        let mut take = |belongs: &dyn Fn(&str) -> bool| -> Vec<(Literal, HitId)> {
+            let of = |(literal, _): &(Literal, HitId)| belongs(&literal.text);
+            let (taken, left) = std::mem::take(&mut rest).into_iter().partition(of);
+            rest = left;
+            taken
         };
-        let (longest, rest) = at_least(literals, GramClass::<8, 4>::SHORTEST);
-        let (long, rest) = at_least(rest, GramClass::<6, 3>::SHORTEST);
-        let (middle, short) = at_least(rest, GramClass::<3, 2>::SHORTEST);
-        Self {
-            short: (!short.is_empty()).then(|| ShortLiterals::new(short)),
-            middle: GramClass::new(&middle),
-            long: GramClass::new(&long),
-            longest: GramClass::new(&longest),
+        let short = |literals: Vec<_>| (!literals.is_empty()).then(|| ShortLiterals::new(literals));
+        let mut index = Self {
+            foreign: short(take(&|text| text.len() < 4 && !text.is_char_boundary(1))),
+            short: short(take(&|text| text.len() < 3)),
+            three: GramClass::new(&take(&|text| text.len() == 3)),
+            ..Self::default()
+        };
+        let long = take(&|text| text.len() >= 8);
+        let middle = rest;
+        let are_from = |literals: &[(Literal, HitId)], length| {
+            literals.iter().all(|(literal, _)| literal.text.len() >= length)
+        };
+        if middle.len() + long.len() > FEW {
+            index.middle = GramClass::new(&middle);
+            if are_from(&long, 11) {
+                index.longest = GramClass::new(&long);
+            } else {
+                index.long = GramClass::new(&long);
+            }
+            return index;
         }
+        let all = [middle, long].concat();
+        if are_from(&all, 6) {
+            index.few_long = GramClass::new(&all);
+        } else {
+            index.few = GramClass::new(&all);
+        }
+        index
     }
 
+    /// Returns whether there is no literal.
     pub(super) fn is_empty(&self) -> bool {
-        self.short.is_none()
+        self.foreign.is_none()
+            && self.short.is_none()
+            && self.three.is_none()
+            && self.few.is_none()
+            && self.few_long.is_none()
             && self.middle.is_none()
             && self.long.is_none()
             && self.longest.is_none()
@@ -50,8 +94,22 @@ impl GramIndex {
 
     /// Visits what each literal stands for that the text contains, once for each place.
     pub(super) fn scan(&self, text: &[u8], visit: &mut impl FnMut(HitId)) {
+        if let Some(foreign) = &self.foreign
+            && !text.is_ascii()
+        {
+            foreign.scan(text, visit);
+        }
         if let Some(short) = &self.short {
             short.scan(text, visit);
+        }
+        if let Some(three) = &self.three {
+            three.scan(text, visit);
+        }
+        if let Some(few) = &self.few {
+            few.scan(text, visit);
+        }
+        if let Some(few_long) = &self.few_long {
+            few_long.scan(text, visit);
         }
         if let Some(middle) = &self.middle {
             middle.scan(text, visit);
@@ -65,25 +123,33 @@ impl GramIndex {
     }
 }
 
-/// Literals that are found by a run of `WIDTH` bytes (3, 6 or 8) at any place that is a multiple of
-/// `STRIDE`.
+/// Literals that are found by a run of `WIDTH` bytes (2, 3, 4, 6 or 8) at any place that is a
+/// multiple of the stride.
 #[derive(Debug)]
-struct GramClass<const WIDTH: usize, const STRIDE: usize> {
+struct GramClass<const WIDTH: usize> {
+    /// Any place of the shortest literal has a whole run at a multiple of this.
+    stride: usize,
     bitmap: Bitmap,
     /// First entry of a gram + 1, by its hash; 0 is none. Open addressing.
     table: Box<[u32]>,
     table_shift: u32,
     /// Sorted by gram.
     entries: Box<[GramEntry]>,
-    literals: Box<[u8]>,
+    literals: Box<[GramLiteral]>,
+    bytes: Box<[u8]>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct GramEntry {
     hash: u32,
-    hit: HitId,
+    literal: u32,
     /// Bytes of the literal before the gram.
     before: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct GramLiteral {
+    hit: HitId,
     start: u32,
     end: u32,
     edges: Edges,
@@ -98,6 +164,19 @@ enum Bitmap {
     Huge(Box<[u64; HUGE_WORDS]>),
 }
 
+impl Bitmap {
+    fn for_entries(entries: usize) -> Self {
+        if entries <= SMALL_ENTRIES_MAX {
+            Self::Small(Box::new([0; SMALL_WORDS]))
+        } else if entries <= LARGE_ENTRIES_MAX {
+            Self::Large(Box::new([0; LARGE_WORDS]))
+        } else {
+            let words = vec![0; HUGE_WORDS].into_boxed_slice();
+            Self::Huge(words.try_into().expect("it was made this long"))
+        }
+    }
+}
+
 const SMALL_WORDS: usize = 1 << 6;
 const LARGE_WORDS: usize = 1 << 11;
 const HUGE_WORDS: usize = 1 << 14;
@@ -110,7 +189,7 @@ pub(in crate::detect) fn gram_hash(gram: u32) -> u32 {
     gram.wrapping_mul(0x9e37_79b1)
 }
 
-/// Returns the hash of a run of three, six or eight bytes.
+/// Returns the hash of a run of two to eight bytes.
 #[inline]
 fn hash_of<const WIDTH: usize>(window: &[u8; WIDTH]) -> u32 {
     let wide = match window.first_chunk::<8>() {
@@ -121,9 +200,14 @@ fn hash_of<const WIDTH: usize>(window: &[u8; WIDTH]) -> u32 {
         let mixed = u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         return u32::try_from(mixed).unwrap_or_default();
     }
-    window
-        .first_chunk()
-        .map_or(0, |[one, two, three]| gram_hash(u32::from_le_bytes([*one, *two, *three, 0])))
+    let narrow = match (window.first_chunk::<4>(), window.first_chunk::<3>(), window.first_chunk())
+    {
+        (Some(four), ..) => u32::from_le_bytes(*four),
+        (_, Some([a, b, c]), _) => u32::from_le_bytes([*a, *b, *c, 0]),
+        (_, _, Some([a, b])) => u32::from_le_bytes([*a, *b, 0, 0]),
+        _ => 0,
+    };
+    gram_hash(narrow)
 }
 
 #[inline]
@@ -137,14 +221,15 @@ fn set_bit<const WORDS: usize>(bitmap: &mut [u64; WORDS], hash: u32) {
     bitmap[bit / 64 % WORDS] |= 1 << (bit % 64);
 }
 
-impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
-    /// Any place of a literal of so many bytes has a whole run at a multiple of the stride.
-    const SHORTEST: usize = WIDTH + STRIDE - 1;
-
+impl<const WIDTH: usize> GramClass<WIDTH> {
     fn new(literals: &[(Literal, HitId)]) -> Option<Self> {
-        if literals.is_empty() {
-            return None;
-        }
+        /// Wider strides save little, and take memory for each place in a literal.
+        const STRIDE_MAX: usize = 16;
+        const ENTRIES_MAX: usize = 1 << 14;
+        let lengths = literals.iter().map(|(literal, _)| literal.text.len());
+        let possible = lengths.min()? + 1 - WIDTH;
+        let affordable = STRIDE_MAX.min(ENTRIES_MAX / literals.len()).max(4);
+        let stride = possible.min(affordable);
         let windows = |literal: &[u8]| -> Vec<[u8; WIDTH]> {
             literal.windows(WIDTH).filter_map(|window| window.first_chunk().copied()).collect()
         };
@@ -152,46 +237,39 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
         for window in literals.iter().flat_map(|(literal, _)| windows(literal.text.as_bytes())) {
             *uses.entry(window).or_default() += 1;
         }
-        let weight = |run: &[[u8; WIDTH]]| -> (u32, u32) {
-            let common = run.iter().map(|window| commonness(window)).sum();
-            (common, run.iter().map(|window| uses[window]).sum())
-        };
-        let mut bytes = Vec::new();
-        let mut entries = Vec::new();
+        let (mut bytes, mut entries, mut known) = (Vec::new(), Vec::new(), Vec::new());
         for (Literal { text, edges }, hit) in literals {
             let windows = windows(text.as_bytes());
-            let (first, run) = windows
-                .windows(STRIDE)
-                .enumerate()
-                .min_by_key(|(_, run)| weight(run))
-                .expect("a literal is as long as its class");
+            let common = commonness::<WIDTH>(text.as_bytes());
+            let weights: Vec<(u32, u32)> =
+                common.zip(&windows).map(|(common, window)| (common, uses[window])).collect();
+            let weight = |run: &[(u32, u32)]| -> (u32, u32) {
+                run.iter().fold((0, 0), |sum, weight| (sum.0 + weight.0, sum.1 + weight.1))
+            };
+            let runs = weights.windows(stride).map(weight).enumerate();
+            let (first, _) =
+                runs.min_by_key(|(_, weight)| *weight).expect("a literal is as long as its class");
+            let run = &windows[first..first + stride];
             let start = narrow(bytes.len());
             bytes.extend_from_slice(text.as_bytes());
-            let end = narrow(bytes.len());
             entries.extend(run.iter().enumerate().map(|(at, window)| GramEntry {
                 hash: hash_of(window),
-                hit: *hit,
+                literal: narrow(known.len()),
                 before: narrow(first + at),
-                start,
-                end,
-                edges: *edges,
             }));
+            let end = narrow(bytes.len());
+            known.push(GramLiteral { hit: *hit, start, end, edges: *edges });
         }
-        entries.sort_unstable_by_key(|entry| (entry.hash, entry.hit, entry.before));
+        entries.sort_unstable_by_key(|entry| (entry.hash, entry.literal, entry.before));
         let slots = (entries.len() * 2).next_power_of_two().max(2);
         let mut class = Self {
-            bitmap: if entries.len() <= SMALL_ENTRIES_MAX {
-                Bitmap::Small(Box::new([0; SMALL_WORDS]))
-            } else if entries.len() <= LARGE_ENTRIES_MAX {
-                Bitmap::Large(Box::new([0; LARGE_WORDS]))
-            } else {
-                let words = vec![0; HUGE_WORDS].into_boxed_slice();
-                Bitmap::Huge(words.try_into().expect("it was made this long"))
-            },
+            stride,
+            bitmap: Bitmap::for_entries(entries.len()),
             table: vec![0; slots].into_boxed_slice(),
             table_shift: 32 - slots.ilog2(),
             entries: entries.into_boxed_slice(),
-            literals: bytes.into_boxed_slice(),
+            literals: known.into_boxed_slice(),
+            bytes: bytes.into_boxed_slice(),
         };
         class.fill();
         Some(class)
@@ -236,7 +314,7 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             if bit_is_set(bitmap, hash) {
                 self.compare(hash, text, at, visit);
             }
-            at += STRIDE;
+            at += self.stride;
         }
     }
 
@@ -248,12 +326,13 @@ impl<const WIDTH: usize, const STRIDE: usize> GramClass<WIDTH, STRIDE> {
             let entries = &self.entries[first as usize..];
             if entries[0].hash == hash {
                 for entry in entries.iter().take_while(|entry| entry.hash == hash) {
-                    let literal = &self.literals[entry.start as usize..entry.end as usize];
+                    let literal = &self.literals[entry.literal as usize];
+                    let bytes = &self.bytes[literal.start as usize..literal.end as usize];
                     let Some(from) = at.checked_sub(entry.before as usize) else { continue };
-                    if text[from..].starts_with(literal)
-                        && entry.edges.allow(text, from, from + literal.len())
+                    if text[from..].starts_with(bytes)
+                        && literal.edges.allow(text, from, from + bytes.len())
                     {
-                        visit(entry.hit);
+                        visit(literal.hit);
                     }
                 }
                 return;
@@ -354,20 +433,16 @@ fn pair_of(first: u8, second: u8) -> usize {
     usize::from(u16::from_le_bytes([first, second]))
 }
 
-/// Runs of letters that texts of every kind are full of come last. The order within a class of
+/// Tells how common each run of a literal is in texts of every kind. The order within a class of
 /// equal rarity is by how many literals have the run.
-fn commonness(window: &[u8]) -> u32 {
-    const COMMON: [&[u8]; 14] = [
-        b".exe", b"wind", b"indo", b"dows", b"syst", b"stem", b"em32", b"prog", b"gram", b"file",
-        b"user", b"http", b"sha2", b"hash",
-    ];
-    let is_part_of = |run: &&[u8]| run.windows(window.len()).any(|part| part == window);
-    if window.windows(4).any(|run| COMMON.contains(&run)) || COMMON.iter().any(is_part_of) {
-        return 100;
-    }
-    let weight = window.iter().map(|byte| super::rarity::millibits(*byte)).sum::<u32>();
-    // Coarse, so that how many literals use the gram still decides among similar ones.
-    40_u32.saturating_sub(weight / 2000)
+fn commonness<const WIDTH: usize>(literal: &[u8]) -> impl Iterator<Item = u32> {
+    /// Coarse, so that how many literals use the gram still decides among similar ones.
+    const MILLIBITS: u32 = 2_000;
+    let millibits = rarity::millibits_of_each(literal);
+    (0..=literal.len() - WIDTH).map(move |at| {
+        let run: u32 = millibits[at..at + WIDTH].iter().sum();
+        40_u32.saturating_sub(run / MILLIBITS)
+    })
 }
 
 fn narrow(value: usize) -> u32 {

@@ -14,4 +14,5 @@ mod trigger;
 
 pub(super) use field::{FieldIndex, Gate, Hits, IndexBuilder};
 pub(super) use grams::gram_hash;
+pub(super) use rarity::{millibits_of, odds, odds_at_end};
 pub(super) use trigger::{Trigger, Triggers, each_atom};

@@ -1,6 +1,6 @@
 //! Which tests of a rule give it away: of these at least one holds wherever the rule matches.
 
-use super::literal::Literal;
+use super::literal::{Edges, Literal};
 use super::rarity;
 use super::required::{LiteralSet, required_sets};
 use crate::detect::DerivedField;
@@ -41,8 +41,9 @@ pub(in crate::detect) struct Triggers {
     by_atom: Vec<Option<Trigger>>,
 }
 
-/// Odds of a trigger that says no more than that a field is there.
-const ODDS_PRESENT: f64 = 0.5;
+/// Odds of a trigger that says no more than that a field is there: most events of a log source
+/// have the fields that its rules name.
+const ODDS_PRESENT: f64 = 0.9;
 
 impl Trigger {
     /// Returns what to look for where a test may hold; nothing for one that may hold where its
@@ -50,12 +51,15 @@ impl Trigger {
     pub(in crate::detect) fn of(atom: &Atom) -> Option<Self> {
         let sets =
             if let Test::Regex(regex) = &atom.test { required_sets(regex) } else { Vec::new() };
-        let mut sets = sets.into_iter();
+        let tells = |set: &LiteralSet| set.literals.iter().all(is_searched);
+        let mut sets = sets.into_iter().filter(tells);
         let (key, proves, odds) = match sets.next() {
             Some(LiteralSet { literals, odds }) => (TriggerKey::Contains(literals), false, odds),
             None => key_of(&atom.test)?,
         };
         let also = sets.map(|set| set.literals).collect();
+        // Keywords are looked for in the whole text of an event, where they may be part of a key.
+        let proves = proves && atom.target != Target::AnyValue;
         Some(Self { target: atom.target, key, proves, also, odds })
     }
 
@@ -139,6 +143,11 @@ impl Triggers {
     }
 }
 
+/// Returns whether a literal is worth a search: one or two ASCII signs are in most texts.
+fn is_searched(literal: &Literal) -> bool {
+    literal.text.len() > 2 || !literal.text.is_ascii() || literal.edges != Edges::default()
+}
+
 fn count_uses(expr: &Expr, uses: &mut [u32]) {
     each_atom(expr, &mut |atom| {
         if let Some(uses) = uses.get_mut(atom.0 as usize) {
@@ -172,7 +181,7 @@ fn key_of(test: &Test) -> Option<(TriggerKey, bool, f64)> {
     let present = (TriggerKey::Present, false, ODDS_PRESENT);
     match test {
         Test::Text(pattern) => Some(text_key(pattern)),
-        Test::Number(Comparison::Equal, number) => Some((TriggerKey::Number(*number), true, 0.01)),
+        Test::Number(Comparison::Equal, number) => Some((TriggerKey::Number(*number), true, 0.02)),
         // An expression that requires a literal has it for its key.
         Test::Regex(_)
         | Test::Number(..)
@@ -211,7 +220,11 @@ fn text_key(pattern: &TextPattern) -> (TriggerKey, bool, f64) {
         [Piece::Any, Piece::Text(literal), Piece::Any] if !literal.is_empty() => {
             let literal = fold(literal);
             let odds = rarity::odds(literal.as_bytes());
-            return (TriggerKey::Contains(vec![Literal::anywhere(literal)]), proves, odds);
+            let literal = Literal::anywhere(literal);
+            if !is_searched(&literal) {
+                return (TriggerKey::Present, false, ODDS_PRESENT);
+            }
+            return (TriggerKey::Contains(vec![literal]), proves, odds);
         }
         _ => {}
     }
@@ -228,6 +241,7 @@ fn text_key(pattern: &TextPattern) -> (TriggerKey, bool, f64) {
             keys.extend(
                 folded(literal)
                     .map(|key| (rarity::odds(key.as_bytes()), Literal::anywhere(key)))
+                    .filter(|(_, literal)| is_searched(literal))
                     .map(|(odds, key)| (odds, TriggerKey::Contains(vec![key]))),
             );
         }
