@@ -38,6 +38,7 @@ def arguments():
     parser.add_argument("--work", type=Path, default=Path("/tmp/satpam-streams"))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", action="store_true", help="also a row a kind of attack")
+    parser.add_argument("--ablation", action="store_true", help="also what is lost without each rule")
     parser.add_argument("--false-alarms", action="store_true", help="also which rules raised the false alarms")
     options = parser.parse_args()
     if options.own:
@@ -72,6 +73,7 @@ def backtest(options, seed, variant, rules):
     alerts = folder / f"alerts-{rules.name}.ndjson"
     command = [options.satpam, "backtest", "--from", folder / "events.ndjson", "--labels", folder / "labels.ndjson",
                "--rules", rules, "--format", "json", "--alerts-out", alerts]
+    command += ["--ablation"] * options.ablation
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     report = json.loads(done.stdout)
     report["false"] = false_alarms(alerts, folder / "labels.ndjson")
@@ -143,6 +145,17 @@ def kinds(reports):
         print(f"| {kind} | {total} | {caught} | {half} | {statistics.median(known) if known else '-'} |")
 
 
+def ablation(reports):
+    """What all streams would lack without a rule; rules without which nothing changes are left out."""
+    table = collections.defaultdict(collections.Counter)
+    for report in reports:
+        for added in report["ablation"]:
+            table[added["rule"]].update({key: added[key] for key in ("attacks", "false_alarms")})
+    for rule, lost in sorted(table.items(), key=lambda row: (-row[1]["attacks"], -row[1]["false_alarms"], row[0])):
+        if any(lost.values()):
+            print(f"| `{rule}` | {lost['attacks']} | {lost['false_alarms']} |")
+
+
 def main():
     options = arguments()
     sets = []
@@ -163,6 +176,9 @@ def main():
     for name, reports in details if options.kinds else ():
         print(f"\n{name}\n\n| kind | attacks | caught | before half | sent before |\n|---|---|---|---|---|")
         kinds(reports)
+    for name, reports in details if options.ablation else ():
+        print(f"\n{name}\n\n| without | attacks missed | false alarms less |\n|---|---|---|")
+        ablation(reports)
     for name, reports in details if options.false_alarms else ():
         print(f"\n{name}: the last rule before each false alarm")
         for rule, count in collections.Counter(alert["rule"] for report in reports for alert in report["false"]).most_common():

@@ -31,8 +31,8 @@ mod reference_tests;
 
 /// What an account has not shown before the event at hand: the `seen.*` fields of rules.
 ///
-/// All but `recipient_new` are false while the account is in its learning period: the baseline of
-/// first contacts must learn from them, or the first day after that period would look like a burst.
+/// What is `new` is so only behind the learning period of the account, but for `recipient_new`: the
+/// baseline of first contacts must learn from it, or the first day after would look like a burst.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each field of the event contract")]
 pub struct Seen {
@@ -48,4 +48,7 @@ pub struct Seen {
     pub language_new: bool,
     /// Hours since the template of this message or broadcast was created, if known.
     pub template_age_hours: Option<f64>,
+    /// A broadcast of this template was created or started within a day: a message with it may be
+    /// a delivery of that.
+    pub template_broadcast: bool,
 }

@@ -19,6 +19,8 @@ const SOURCE_NOVEL_SECONDS: i64 = 3 * DAY_SECONDS;
 const DOMAIN_NOVEL_SECONDS: i64 = 2 * DAY_SECONDS;
 const LANGUAGE_NOVEL_SECONDS: i64 = 2 * DAY_SECONDS;
 const TEMPLATE_NOVEL_SECONDS: i64 = DAY_SECONDS;
+/// How long after a broadcast its deliveries may come.
+const DELIVERY_SECONDS: i64 = DAY_SECONDS;
 const TEMPLATES_MAX: usize = 16;
 /// Bytes of a template's text that are kept.
 pub const TEMPLATE_TEXT_BYTES_MAX: usize = 1024;
@@ -49,7 +51,9 @@ pub enum TemplateHappening<'a> {
     Created(&'a str),
     /// Its text was changed to this.
     Updated(&'a str),
-    /// A message or broadcast uses it, or its approval changed.
+    /// A broadcast of it was created or started.
+    Broadcast,
+    /// A message uses it, or something else became of it.
     Used,
 }
 
@@ -59,6 +63,7 @@ impl std::fmt::Debug for TemplateHappening<'_> {
         formatter.write_str(match self {
             Self::Created(_) => "Created(..)",
             Self::Updated(_) => "Updated(..)",
+            Self::Broadcast => "Broadcast",
             Self::Used => "Used",
         })
     }
@@ -72,6 +77,8 @@ pub struct Memory {
     domains: Recent<64>,
     languages: Recent<16>,
     template_names: Recent<64>,
+    /// Names of templates, by their latest broadcast.
+    broadcasts: Recent<16>,
     contacts: DistinctSample,
     /// At most 16, the one made first goes first.
     templates: Vec<Template>,
@@ -121,8 +128,10 @@ impl Memory {
         let network_new = sighting.ip.is_some_and(|ip| {
             now.since(self.networks.note(network_hash(ip), now, first)) < SOURCE_NOVEL_SECONDS
         });
+        // The first language is the account's own, whenever it makes its first template.
+        let first_language = if self.languages.is_empty() { Second::OLD } else { first };
         let language_new = sighting.language.is_some_and(|language| {
-            let since = self.languages.note(short_hash(language), now, first);
+            let since = self.languages.note(short_hash(language), now, first_language);
             now.since(since) < LANGUAGE_NOVEL_SECONDS
         });
         let mut domain_new = false;
@@ -141,6 +150,7 @@ impl Memory {
                 .is_some_and(|recipient| self.contacts.insert(contact_hash(first_seen, recipient))),
             language_new,
             template_age_hours: None,
+            template_broadcast: false,
         };
         if let Some(template) = sighting.template {
             self.observe_template(template, now, first, &mut seen);
@@ -180,8 +190,14 @@ impl Memory {
                     self.keep(Template { name_hash, created: None, novel_link, text: cut(text) });
                 }
             }
+            TemplateHappening::Broadcast => {
+                self.broadcasts.note(name_hash, now, now);
+            }
             TemplateHappening::Used => {}
         }
+        let broadcast = self.broadcasts.last_seen(name_hash);
+        seen.template_broadcast =
+            broadcast.is_some_and(|latest| now.since(latest) < DELIVERY_SECONDS);
         let Some(template) = self.templates.iter().find(|known| known.name_hash == name_hash)
         else {
             return;
@@ -278,6 +294,35 @@ mod tests {
         let seen = memory.observe(&used, hours(248), hours(0), LEARNING);
         assert!(!seen.domain_new && !seen.template_new);
         assert_eq!(memory.template_text("other"), None);
+    }
+
+    #[test]
+    fn the_first_language_of_an_account_is_its_own_and_another_is_new() {
+        let mut memory = Memory::default();
+        let mut see = |language, at| {
+            let sighting = Sighting { language: Some(language), ..Sighting::default() };
+            memory.observe(&sighting, hours(at), hours(0), LEARNING).language_new
+        };
+        assert!(!see("id", 300));
+        assert!(!see("id", 301));
+        assert!(see("en", 302));
+    }
+
+    #[test]
+    fn a_message_may_be_a_delivery_for_a_day_after_a_broadcast_of_its_template() {
+        let mut memory = Memory::default();
+        let mut see = |name, happening, at| {
+            let template = Some(TemplateSighting { name, happening });
+            let sighting = Sighting { template, ..Sighting::default() };
+            memory.observe(&sighting, hours(at), hours(0), LEARNING).template_broadcast
+        };
+        assert!(!see("promo", TemplateHappening::Used, 1), "also while learning");
+        assert!(see("promo", TemplateHappening::Broadcast, 2));
+        assert!(see("promo", TemplateHappening::Used, 3));
+        assert!(!see("other", TemplateHappening::Used, 3));
+        assert!(see("promo", TemplateHappening::Broadcast, 20));
+        assert!(see("promo", TemplateHappening::Used, 43), "the latest broadcast counts");
+        assert!(!see("promo", TemplateHappening::Used, 44));
     }
 
     #[test]

@@ -67,6 +67,15 @@ impl<const LIMIT: usize> Recent<LIMIT> {
         *oldest = Entry { hash, first, last: now };
         first
     }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns when the value was last noted, if it is still known.
+    pub(super) fn last_seen(&self, hash: u32) -> Option<Second> {
+        self.entries.iter().find(|entry| entry.hash == hash).map(|entry| entry.last)
+    }
 }
 
 #[cfg(test)]

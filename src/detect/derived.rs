@@ -31,11 +31,12 @@ pub enum DerivedField {
     SeenRecipientNew,
     SeenLanguageNew,
     SeenTemplateAgeHours,
+    SeenTemplateBroadcast,
 }
 
 impl DerivedField {
     /// Every derived field and the name that rules use.
-    pub const ALL: [(Self, &'static str); 26] = [
+    pub const ALL: [(Self, &'static str); 27] = [
         (Self::ContentText, "content.text"),
         (Self::ContentNorm, "content.norm"),
         (Self::ContentSqueezed, "content.squeezed"),
@@ -62,6 +63,7 @@ impl DerivedField {
         (Self::SeenRecipientNew, "seen.recipient_new"),
         (Self::SeenLanguageNew, "seen.language_new"),
         (Self::SeenTemplateAgeHours, "seen.template_age_hours"),
+        (Self::SeenTemplateBroadcast, "seen.template_broadcast"),
     ];
 
     /// Returns the field of this name, if it is a derived one.
@@ -94,7 +96,8 @@ impl DerivedField {
             | Self::SeenTemplateNew
             | Self::SeenRecipientNew
             | Self::SeenLanguageNew
-            | Self::SeenTemplateAgeHours => DerivedGroup::Seen,
+            | Self::SeenTemplateAgeHours
+            | Self::SeenTemplateBroadcast => DerivedGroup::Seen,
         }
     }
 }

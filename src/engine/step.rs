@@ -438,6 +438,7 @@ impl<'a> Run<'a> {
         let happening = match event.event_type().name() {
             "template.created" => TemplateHappening::Created(content.text()),
             "template.updated" => TemplateHappening::Updated(content.text()),
+            "broadcast.created" | "broadcast.started" => TemplateHappening::Broadcast,
             _ => TemplateHappening::Used,
         };
         let sighting = Sighting {

@@ -59,6 +59,7 @@ const CONTENT: &[&str] = &[
     "seen.recipient_new",
     "seen.language_new",
     "seen.template_age_hours",
+    "seen.template_broadcast",
 ];
 
 const MESSAGE: &[&str] = &[

@@ -240,6 +240,7 @@ impl DerivedSource for Derived<'_> {
                 Some(hours) => FieldValue::Float(hours),
                 None => return,
             },
+            DerivedField::SeenTemplateBroadcast => FieldValue::Bool(seen.template_broadcast),
         };
         visit(value);
     }
