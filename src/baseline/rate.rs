@@ -211,8 +211,8 @@ impl Rate {
     fn score(&mut self, scale: usize, min_excess: f64, exposure: &Exposure) -> ScaleVerdict {
         let count = self.counts[scale];
         let expected = self.level() * exposure.windows[scale] + EXPECTATION_FLOOR[scale];
-        let log_ratio = ((count + RATIO_PSEUDO_COUNT) / (expected + RATIO_PSEUDO_COUNT)).ln();
-        self.tails[scale].note(log_ratio);
+        let ratio = (count + RATIO_PSEUDO_COUNT) / (expected + RATIO_PSEUDO_COUNT);
+        self.tails[scale].note(ratio);
         if count - expected < min_excess {
             return ScaleVerdict { count, expected, deviance: 0.0, score: 0.0 };
         }
@@ -222,7 +222,7 @@ impl Rate {
             - (count + shape) * ((count + shape) / (expected + shape)).ln();
         let deviance = deviance.max(0.0);
         let hours = (exposure.hours - f64::from(self.missed_hours)).max(0.0);
-        let surprise = self.tails[scale].surprise(scale, log_ratio, hours);
+        let surprise = self.tails[scale].surprise(scale, ratio.ln(), hours);
         ScaleVerdict { count, expected, deviance, score: deviance.min(surprise) }
     }
 

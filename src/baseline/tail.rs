@@ -18,11 +18,19 @@ pub(super) struct Tail {
     excess: f32,
     /// Largest log ratio of the open hour.
     peak: f32,
+    /// The ratio of `peak`. Only saves work, most ratios being smaller: what is read back starts
+    /// without.
+    #[serde(skip)]
+    peak_ratio: f64,
 }
 
 impl Tail {
-    pub(super) fn note(&mut self, log_ratio: f64) {
-        self.peak = self.peak.max(stored(log_ratio));
+    /// Notes the ratio of a count and its expectation.
+    pub(super) fn note(&mut self, ratio: f64) {
+        if ratio > self.peak_ratio {
+            self.peak = self.peak.max(stored(ratio.ln()));
+            self.peak_ratio = ratio;
+        }
     }
 
     /// Closes the open hour; `kept` is what an hour leaves.
@@ -34,6 +42,7 @@ impl Tail {
             self.excess = stored(f64::from(self.excess) + PEAK_WEIGHT[scale] * over);
         }
         self.peak = 0.0;
+        self.peak_ratio = 1.0;
     }
 
     pub(super) fn decay(&mut self, kept: f64) {

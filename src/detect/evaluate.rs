@@ -1,14 +1,15 @@
 //! The matcher: built once for a rule set, then asked for each event.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::atom::{CompiledAtom, CompiledTest, literal_holds};
 use super::derived::{DerivedField, DerivedGroup, DerivedSource};
-use super::index::{FieldIndex, Hits, Triggers, each_atom};
+use super::index::{FieldIndex, IndexBuilder, Trigger, Triggers, each_atom};
 use super::paths::PathTrie;
 use super::pattern;
-use super::program::{Outlook, Program, StepId};
+use super::program::{Answers, Program, StepId};
 use super::route::{EventSource, Route, Routes, SharedRoutes, SourceGroup};
 use super::scratch::{FieldValues, HeldId, Memo, Scratch};
 use super::values::{
@@ -17,7 +18,7 @@ use super::values::{
 use super::{FieldSource, FieldValue};
 use crate::event::{AccountId, Document, EventTime};
 use crate::rulebook::{
-    AtomId, Detection, DetectionIndex, Exception, Expr, FieldId, Rulebook, Status, Target, TextPart,
+    AtomId, Detection, DetectionIndex, Exception, FieldId, Rulebook, Status, Target, TextPart,
 };
 
 /// One event and what is known with it.
@@ -68,14 +69,14 @@ pub struct Detector {
     derived: Box<[Option<DerivedField>]>,
     groups: Box<[SourceGroup]>,
     routes: SharedRoutes,
+    /// What to look for where an expression may match: parsing it again for each route takes long.
+    expressions: BTreeMap<AtomId, Trigger>,
     unindexed: Vec<DetectionIndex>,
 }
 
 #[derive(Debug)]
 struct RuleSteps {
     condition: StepId,
-    /// Whether the condition runs regular expressions.
-    has_expressions: bool,
     exceptions: Box<[StepId]>,
 }
 
@@ -94,7 +95,6 @@ impl Detector {
             .iter()
             .map(|detection| RuleSteps {
                 condition: program.add(&detection.condition, &atoms),
-                has_expressions: has_expressions(&detection.condition, &atoms),
                 exceptions: detection
                     .exceptions
                     .iter()
@@ -110,6 +110,7 @@ impl Detector {
             derived,
             groups: Box::default(),
             routes: SharedRoutes::default(),
+            expressions: BTreeMap::new(),
             unindexed: Vec::new(),
             rulebook,
         };
@@ -136,25 +137,42 @@ impl Detector {
                 groups.push(SourceGroup::new(logsource));
                 groups.len() - 1
             });
-            let exceptions = detection.exceptions.iter().map(|exception| &exception.condition);
-            for condition in std::iter::once(&detection.condition).chain(exceptions) {
-                each_atom(condition, &mut |atom| {
-                    if matches!(self.atoms[atom.0 as usize].test, CompiledTest::Regex(_)) {
-                        groups[group].expressions.insert(atom);
-                    }
-                });
-            }
-            let Some(chosen) = triggers.choose(&detection.condition) else {
-                groups[group].always.push(rule);
-                self.unindexed.push(rule);
-                continue;
-            };
-            if !triggers.are_selective(&chosen) {
+            groups[group].gated.extend(self.gated(detection));
+            groups[group].rules.push(rule);
+            let chosen = triggers.choose(&detection.condition);
+            if !chosen.as_ref().is_some_and(|chosen| triggers.are_selective(chosen)) {
                 self.unindexed.push(rule);
             }
-            groups[group].triggered.push((rule, chosen.into()));
+            groups[group].triggers.extend(chosen.into_iter().flatten());
         }
+        let gated = groups.iter().flat_map(|group| &group.gated);
+        self.expressions = gated
+            .filter(|atom| matches!(self.test(**atom), CompiledTest::Regex(_)))
+            .filter_map(|atom| Some((*atom, triggers.of(*atom)?.clone())))
+            .collect();
         self.groups = groups.into_boxed_slice();
+    }
+
+    /// Returns the expressions of a rule, and the literals beside them: what is found of either
+    /// says whether an expression has to run.
+    fn gated(&self, detection: &Detection) -> BTreeSet<AtomId> {
+        let exceptions = detection.exceptions.iter().map(|exception| &exception.condition);
+        let mut gated = BTreeSet::new();
+        for condition in std::iter::once(&detection.condition).chain(exceptions) {
+            let (mut atoms, mut has_expression) = (Vec::new(), false);
+            each_atom(condition, &mut |atom| {
+                let test = self.test(atom);
+                let is_expression = matches!(test, CompiledTest::Regex(_));
+                has_expression |= is_expression;
+                if is_expression || matches!(test, CompiledTest::Contains { .. }) {
+                    atoms.push(atom);
+                }
+            });
+            if has_expression {
+                gated.extend(atoms);
+            }
+        }
+        gated
     }
 
     pub fn rulebook(&self) -> &Arc<Rulebook> {
@@ -189,7 +207,7 @@ impl Detector {
         let Scratch { values, memo, routes, .. } = scratch;
         let route = self.route(subject, routes);
         values.begin(subject.document, &self.trie, &self.rulebook.fields);
-        memo.begin(route.hits.len());
+        memo.begin(route.hits.len(), route.gates.len());
         Self::collect_candidates(subject, route, values, memo);
         let candidates = std::mem::take(&mut memo.candidates);
         let mut evaluation = Evaluation { detector: self, subject, route, values, memo };
@@ -199,8 +217,28 @@ impl Detector {
     }
 
     fn route<'r>(&self, subject: &Subject<'_>, routes: &'r mut Routes) -> &'r Route {
-        let (atoms, derived) = (&self.rulebook.atoms, &self.derived);
-        routes.get(subject.logsource, &self.routes, &self.groups, atoms, derived)
+        routes.get(subject.logsource, &self.routes, &self.groups, |groups| self.new_route(groups))
+    }
+
+    fn new_route(&self, groups: &[&SourceGroup]) -> Route {
+        let mut index = IndexBuilder::default();
+        let trigger = |atom: &AtomId| match self.expressions.get(atom) {
+            Some(trigger) => Some(Cow::Borrowed(trigger)),
+            None => Trigger::of(&self.rulebook.atoms[atom.0 as usize]).map(Cow::Owned),
+        };
+        for atom in groups.iter().flat_map(|group| &group.triggers) {
+            let trigger = trigger(atom).expect("only tests that have a trigger are chosen");
+            index.watch(&trigger, *atom);
+        }
+        for atom in groups.iter().flat_map(|group| &group.gated) {
+            if let Some(trigger) = trigger(atom) {
+                index.watch_beside(&trigger, *atom);
+            }
+        }
+        Route::new(index, groups, self.atoms.len(), &self.derived, |rule, index| {
+            let condition = self.conditions[rule.0 as usize].condition;
+            self.program.prospect(condition, true, index)
+        })
     }
 
     fn fit(&self, scratch: &mut Scratch) {
@@ -223,7 +261,7 @@ impl Detector {
             memo.add_candidate(*rule);
         }
         let document = subject.document;
-        let mut visit = |hit| visit_hit(hit, &route.hits, memo);
+        let mut visit = |hit| visit_hit(hit, route, memo);
         for at in 0..values.present.len() {
             let field = values.present[at];
             if let Some(index) = route.index(field) {
@@ -288,28 +326,17 @@ fn probe(
     }
 }
 
-fn visit_hit(hit: u32, hits: &Hits, memo: &mut Memo) {
+fn visit_hit(hit: u32, route: &Route, memo: &mut Memo) {
     if !memo.is_first_hit(hit) {
         return;
     }
-    let called = hits.of(hit);
-    if let Some(atom) = called.proves {
+    let (proves, gates) = route.hits.of(hit);
+    if let Some(atom) = proves {
         memo.set_atom(atom, true);
     }
-    for gate in called.gates {
-        memo.open(*gate);
+    for gate in gates {
+        memo.feed(*gate, &route.gates);
     }
-    for rule in called.rules {
-        memo.add_candidate(*rule);
-    }
-}
-
-fn has_expressions(condition: &Expr, atoms: &[CompiledAtom]) -> bool {
-    let mut found = false;
-    each_atom(condition, &mut |atom| {
-        found |= matches!(atoms[atom.0 as usize].test, CompiledTest::Regex(_));
-    });
-    found
 }
 
 /// Returns whether a rule is evaluated at all.
@@ -324,6 +351,17 @@ pub(super) fn is_evaluated(detection: &Detection) -> bool {
 pub(super) fn applies(exception: &Exception, account: &AccountId, time: EventTime) -> bool {
     (exception.accounts.is_empty() || exception.accounts.contains(account))
         && exception.expires.is_none_or(|expires| time < expires)
+}
+
+impl Answers for Evaluation<'_, '_> {
+    fn atom(&mut self, atom: AtomId) -> bool {
+        Evaluation::atom(self, atom)
+    }
+
+    fn can_hold(&self, step: StepId) -> bool {
+        let gate = self.route.gate_of_step(step);
+        gate.is_none_or(|gate| self.memo.is_open(gate, &self.route.gates))
+    }
 }
 
 /// The conditions of one event's candidates.
@@ -349,9 +387,6 @@ impl<'e, 'a> Evaluation<'e, 'a> {
 
     fn matches(&mut self, rule: DetectionIndex) -> bool {
         let steps = &self.detector.conditions[rule.0 as usize];
-        if steps.has_expressions && self.outlook(steps.condition) == Outlook::Fails {
-            return false;
-        }
         if !self.holds(steps.condition) {
             return false;
         }
@@ -361,22 +396,13 @@ impl<'e, 'a> Evaluation<'e, 'a> {
         })
     }
 
-    /// What the index knows often decides a condition of many expressions, which are dear.
-    fn outlook(&self, condition: StepId) -> Outlook {
-        self.detector.program.outlook(condition, &mut |atom| match self.memo.atom(atom) {
-            Some(holds) => Outlook::of(holds),
-            None if self.is_open(atom) => Outlook::Open,
-            None => Outlook::Fails,
-        })
-    }
-
     fn holds(&mut self, step: StepId) -> bool {
         let detector = self.detector;
-        detector.program.holds(step, &mut |atom| self.atom(atom))
+        detector.program.holds(step, self)
     }
 
     fn is_open(&self, atom: AtomId) -> bool {
-        self.memo.is_open(atom, self.route.gate(atom))
+        self.route.gate(atom).is_none_or(|gate| self.memo.is_open(gate, &self.route.gates))
     }
 
     /// Returns what a test looks at.

@@ -144,7 +144,7 @@ impl PathTrie {
     fn walk_node<'d>(&self, node: u32, value: Value<'d>, found: &mut impl Found<'d>) {
         match value.kind() {
             Kind::Object => {
-                for (key, entry) in value.entries() {
+                for (key, entry) in value.byte_entries() {
                     if let Some(child) = self.child(node, key) {
                         self.report(child, entry, found);
                         if !self.nodes[child as usize].edges.is_empty() {
@@ -167,7 +167,7 @@ impl PathTrie {
         match value.kind() {
             Kind::Object => {
                 let mut entries: SmallVec<[(u32, usize, Value<'d>); 16]> = value
-                    .entries()
+                    .byte_entries()
                     .enumerate()
                     .filter_map(|(at, (key, entry))| Some((self.child(node, key)?, at, entry)))
                     .collect();
@@ -195,12 +195,12 @@ impl PathTrie {
         }
     }
 
-    fn child(&self, node: u32, key: &str) -> Option<u32> {
+    fn child(&self, node: u32, key: &[u8]) -> Option<u32> {
         let edges = &self.nodes[node as usize].edges;
         let mask = edges.len().checked_sub(1)?;
-        let mut at = key_hash(key.as_bytes()) as usize & mask;
+        let mut at = key_hash(key) as usize & mask;
         while let Some(edge) = &edges[at] {
-            if *edge.key == *key {
+            if edge.key.as_bytes() == key {
                 return Some(edge.child);
             }
             at = (at + 1) & mask;

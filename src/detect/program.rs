@@ -2,10 +2,11 @@
 
 use super::atom::CompiledAtom;
 use super::choice;
+use super::index::{IndexBuilder, Prospect};
 use crate::rulebook::{AtomId, Expr};
 
 /// Index of a step in its [`Program`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct StepId(u32);
 
 #[derive(Debug, Clone, Copy)]
@@ -20,32 +21,21 @@ enum Step {
     Constant(bool),
 }
 
-/// What is known of a condition without running all of its tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outlook {
-    Holds,
-    Fails,
-    Open,
-}
-
-impl Outlook {
-    pub(super) fn of(holds: bool) -> Self {
-        if holds { Self::Holds } else { Self::Fails }
-    }
-
-    fn not(self) -> Self {
-        match self {
-            Self::Holds => Self::Fails,
-            Self::Fails => Self::Holds,
-            Self::Open => Self::Open,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Program {
     steps: Vec<Step>,
+    /// Of each step whether it has parts and running them is dear.
+    is_dear: Vec<bool>,
     parts: Vec<StepId>,
+}
+
+/// Answers what a condition asks of the event at hand.
+pub(super) trait Answers {
+    /// Returns whether a test holds.
+    fn atom(&mut self, atom: AtomId) -> bool;
+
+    /// Returns false for a dear part that cannot hold, as far as that is known.
+    fn can_hold(&self, step: StepId) -> bool;
 }
 
 /// What running a part of a condition costs, and how often it holds.
@@ -80,15 +70,15 @@ impl Program {
             Expr::And(parts) => {
                 let (first, end, misses) = self.compile_parts(parts, atoms, |odds| 1.0 - odds);
                 let estimate = Estimate { cost: misses.cost, odds: 1.0 - misses.odds };
-                (self.push(Step::All(first, end)), estimate)
+                (self.push_parts(Step::All(first, end), &estimate), estimate)
             }
             Expr::Or(parts) if let Some((count, parts)) = choice::recognise(parts) => {
                 let (first, end, any) = self.compile_parts(parts, atoms, |odds| odds);
-                (self.push(Step::AtLeast(count, first, end)), any)
+                (self.push_parts(Step::AtLeast(count, first, end), &any), any)
             }
             Expr::Or(parts) => {
                 let (first, end, estimate) = self.compile_parts(parts, atoms, |odds| odds);
-                (self.push(Step::AnyOf(first, end)), estimate)
+                (self.push_parts(Step::AnyOf(first, end), &estimate), estimate)
             }
         }
     }
@@ -118,20 +108,32 @@ impl Program {
 
     fn push(&mut self, step: Step) -> StepId {
         self.steps.push(step);
+        self.is_dear.push(false);
         StepId(narrow(self.steps.len() - 1))
     }
 
+    fn push_parts(&mut self, step: Step, estimate: &Estimate) -> StepId {
+        /// About that of one regular expression.
+        const COST_DEAR: f64 = 250.0;
+        let step = self.push(step);
+        self.is_dear[step.0 as usize] = estimate.cost >= COST_DEAR;
+        step
+    }
+
     /// Returns whether a condition holds, asking for no more tests than decide it.
-    pub(super) fn holds(&self, step: StepId, atom: &mut impl FnMut(AtomId) -> bool) -> bool {
+    pub(super) fn holds(&self, step: StepId, answers: &mut impl Answers) -> bool {
+        if self.is_dear[step.0 as usize] && !answers.can_hold(step) {
+            return false;
+        }
         match self.steps[step.0 as usize] {
-            Step::Atom(id) => atom(id),
-            Step::Not(inner) => !self.holds(inner, atom),
-            Step::All(first, end) => {
-                self.parts[first as usize..end as usize].iter().all(|part| self.holds(*part, atom))
-            }
-            Step::AnyOf(first, end) => {
-                self.parts[first as usize..end as usize].iter().any(|part| self.holds(*part, atom))
-            }
+            Step::Atom(id) => answers.atom(id),
+            Step::Not(inner) => !self.holds(inner, answers),
+            Step::All(first, end) => self.parts[first as usize..end as usize]
+                .iter()
+                .all(|part| self.holds(*part, answers)),
+            Step::AnyOf(first, end) => self.parts[first as usize..end as usize]
+                .iter()
+                .any(|part| self.holds(*part, answers)),
             Step::AtLeast(count, first, end) => {
                 let parts = &self.parts[first as usize..end as usize];
                 let mut missing = usize::from(count);
@@ -139,7 +141,7 @@ impl Program {
                     if missing == 0 || parts.len() - at < missing {
                         break;
                     }
-                    missing -= usize::from(self.holds(*part, atom));
+                    missing -= usize::from(self.holds(*part, answers));
                 }
                 missing == 0
             }
@@ -147,36 +149,30 @@ impl Program {
         }
     }
 
-    /// Returns what the outlooks of its tests say of a condition.
-    pub(super) fn outlook(
-        &self,
-        step: StepId,
-        atom: &mut impl FnMut(AtomId) -> Outlook,
-    ) -> Outlook {
-        let (needed, first, end) = match self.steps[step.0 as usize] {
-            Step::Atom(id) => return atom(id),
-            Step::Not(inner) => return self.outlook(inner, atom).not(),
-            Step::Constant(value) => return Outlook::of(value),
+    /// Returns when a condition can hold, or where not `holds` fail to.
+    pub(super) fn prospect(&self, step: StepId, holds: bool, index: &mut IndexBuilder) -> Prospect {
+        let (count, first, end) = match self.steps[step.0 as usize] {
+            Step::Atom(id) if holds => return index.prospect(id),
+            Step::Atom(_) => return Prospect::Always,
+            Step::Not(inner) => return self.prospect(inner, !holds, index),
+            Step::Constant(value) if value == holds => return Prospect::Always,
+            Step::Constant(_) => return Prospect::Never,
             Step::All(first, end) => (end as usize - first as usize, first, end),
             Step::AnyOf(first, end) => (1, first, end),
             Step::AtLeast(count, first, end) => (usize::from(count), first, end),
         };
         let parts = &self.parts[first as usize..end as usize];
-        let (mut holding, mut failing) = (0, 0);
-        for part in parts {
-            match self.outlook(*part, atom) {
-                Outlook::Holds => holding += 1,
-                Outlook::Fails => failing += 1,
-                Outlook::Open => {}
-            }
-            if holding >= needed {
-                return Outlook::Holds;
-            }
-            if parts.len() - failing < needed {
-                return Outlook::Fails;
-            }
+        let needed = if holds { count } else { parts.len() + 1 - count };
+        let parts: Vec<Prospect> =
+            parts.iter().map(|part| self.prospect(*part, holds, index)).collect();
+        let prospect = index.gates.at_least(needed, parts);
+        if holds
+            && self.is_dear[step.0 as usize]
+            && let Prospect::Behind(gate) = prospect
+        {
+            index.gate_of_step.insert(step, gate);
         }
-        Outlook::Open
+        prospect
     }
 }
 

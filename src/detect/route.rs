@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hashbrown::HashMap;
+
 use super::DerivedField;
-use super::index::{FieldIndex, Hits, IndexBuilder, Trigger};
-use crate::rulebook::{Atom, AtomId, DetectionIndex, FieldId, LogSource, Target};
+use super::index::{FieldIndex, GateId, Gates, Hits, IndexBuilder, Prospect};
+use super::program::StepId;
+use crate::rulebook::{AtomId, DetectionIndex, FieldId, LogSource, Target};
 
 /// Where an event comes from, in Sigma's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,18 +39,17 @@ impl EventSource<'_> {
 #[derive(Debug)]
 pub(super) struct SourceGroup {
     pub(super) logsource: LogSource,
-    /// The rules that have triggers, each with the tests that are.
-    pub(super) triggered: Vec<(DetectionIndex, Box<[AtomId]>)>,
-    /// The rules that have none.
-    pub(super) always: Vec<DetectionIndex>,
-    /// The regular expressions of all of them.
-    pub(super) expressions: BTreeSet<AtomId>,
+    pub(super) rules: Vec<DetectionIndex>,
+    /// The tests of which one holds wherever a rule matches; a rule may have none.
+    pub(super) triggers: BTreeSet<AtomId>,
+    /// The tests whose literals are looked for where their field is searched anyway.
+    pub(super) gated: BTreeSet<AtomId>,
 }
 
 impl SourceGroup {
     pub(super) fn new(logsource: LogSource) -> Self {
-        let (triggered, always, expressions) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { logsource, triggered, always, expressions }
+        let (rules, triggers, gated) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Self { logsource, rules, triggers, gated }
     }
 }
 
@@ -62,36 +64,51 @@ pub(super) struct Route {
     pub(super) any_value: Option<Box<FieldIndex>>,
     pub(super) always: Vec<DetectionIndex>,
     pub(super) hits: Hits,
-    /// Of each test what must have been found before it can hold; 0 where nothing is looked for.
-    gates: Box<[u8]>,
+    pub(super) gates: Gates,
+    /// Of each test the gate that must be open before it can hold; [`NO_GATE`] where there is none.
+    gate_of_atom: Box<[GateId]>,
+    gate_of_step: HashMap<StepId, GateId>,
 }
 
+const NO_GATE: GateId = GateId::MAX;
+
 impl Route {
-    fn new(groups: &[&SourceGroup], atoms: &[Atom], derived: &[Option<DerivedField>]) -> Self {
-        let mut builder = IndexBuilder::default();
-        for (rule, triggers) in groups.iter().flat_map(|group| &group.triggered) {
-            for id in triggers {
-                let atom = &atoms[id.0 as usize];
-                let trigger = Trigger::of(atom).expect("only tests that have a trigger are chosen");
-                builder.add(&trigger, *id, *rule);
+    /// Makes an index of what the rules of the groups look for; `prospect` says when a rule can
+    /// match.
+    pub(super) fn new(
+        mut index: IndexBuilder,
+        groups: &[&SourceGroup],
+        atoms: usize,
+        derived: &[Option<DerivedField>],
+        prospect: impl Fn(DetectionIndex, &mut IndexBuilder) -> Prospect,
+    ) -> Self {
+        let mut always = Vec::new();
+        for rule in groups.iter().flat_map(|group| &group.rules) {
+            match prospect(*rule, &mut index) {
+                Prospect::Always => always.push(*rule),
+                Prospect::Never => {}
+                Prospect::Behind(gate) => index.gates.call(gate, *rule),
             }
         }
-        let expressions: BTreeSet<AtomId> =
-            groups.iter().flat_map(|group| &group.expressions).copied().collect();
-        for id in expressions {
-            if let Some(trigger) = Trigger::of(&atoms[id.0 as usize]) {
-                builder.watch(&trigger, id);
-            }
-        }
-        let gates = (0..).map(AtomId).take(atoms.len()).map(|atom| builder.gate_of(atom)).collect();
-        let (indexes, hits) = builder.finish();
+        let gate_of_atom = (0..)
+            .map(AtomId)
+            .take(atoms)
+            .map(|atom| match index.prospect(atom) {
+                Prospect::Behind(gate) => gate,
+                Prospect::Always | Prospect::Never => NO_GATE,
+            })
+            .collect();
+        let gate_of_step = std::mem::take(&mut index.gate_of_step);
+        let (indexes, hits, gates) = index.finish();
         let mut route = Self {
             fields: derived.iter().map(|_| None).collect(),
             derived: Vec::new(),
             any_value: None,
-            always: groups.iter().flat_map(|group| &group.always).copied().collect(),
-            gates,
+            always,
             hits,
+            gates,
+            gate_of_atom,
+            gate_of_step,
         };
         for (target, index) in indexes {
             match target {
@@ -110,10 +127,16 @@ impl Route {
         self.fields[field.0 as usize].as_deref()
     }
 
-    /// Returns what must have been found in an event before a test can hold; 0 where that is not
-    /// looked for.
-    pub(super) fn gate(&self, atom: AtomId) -> u8 {
-        self.gates[atom.0 as usize]
+    /// Returns the gate that must be open before a test can hold, where there is one.
+    pub(super) fn gate(&self, atom: AtomId) -> Option<GateId> {
+        let gate = self.gate_of_atom[atom.0 as usize];
+        (gate != NO_GATE).then_some(gate)
+    }
+
+    /// Returns the gate that must be open before a dear part of a condition can hold, where there
+    /// is one.
+    pub(super) fn gate_of_step(&self, step: StepId) -> Option<GateId> {
+        self.gate_of_step.get(&step).copied()
     }
 }
 
@@ -132,8 +155,7 @@ impl SharedRoutes {
         &self,
         source: EventSource<'_>,
         groups: &[SourceGroup],
-        atoms: &[Atom],
-        derived: &[Option<DerivedField>],
+        make: impl FnOnce(&[&SourceGroup]) -> Route,
     ) -> Arc<Route> {
         let covering: Box<[usize]> = (0..groups.len())
             .filter(|group| source.is_covered_by(&groups[*group].logsource))
@@ -144,7 +166,7 @@ impl SharedRoutes {
             return route.clone();
         }
         let chosen: Vec<_> = covering.iter().map(|group| &groups[*group]).collect();
-        let route = Arc::new(Route::new(&chosen, atoms, derived));
+        let route = Arc::new(make(&chosen));
         if known.len() == ROUTES_MAX {
             known.clear();
         }
@@ -199,15 +221,14 @@ impl Routes {
         source: EventSource<'_>,
         shared: &SharedRoutes,
         groups: &[SourceGroup],
-        atoms: &[Atom],
-        derived: &[Option<DerivedField>],
+        make: impl FnOnce(&[&SourceGroup]) -> Route,
     ) -> &Route {
         let known = self.known.iter().position(|(key, _)| key.is(source));
         let at = known.unwrap_or_else(|| {
             if self.known.len() == ROUTES_MAX {
                 self.known.clear();
             }
-            self.known.push((Key::of(source), shared.get(source, groups, atoms, derived)));
+            self.known.push((Key::of(source), shared.get(source, groups, make)));
             self.known.len() - 1
         });
         &self.known[at].1

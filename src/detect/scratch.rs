@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::atom::{Needle, literal_holds};
 use super::derived::{DerivedField, DerivedSource};
 use super::fold::{self, fold_into};
-use super::index::{Gate, gram_hash};
+use super::index::{GateId, Gates, gram_hash};
 use super::paths::{self, Found};
 use super::route::Routes;
 use super::{FieldValue, paths::PathTrie};
@@ -39,8 +39,8 @@ pub(super) struct Memo {
     atoms: Vec<u32>,
     hits: Vec<u32>,
     rules: Vec<u32>,
-    /// The epoch, and what was found in it of what a test needs.
-    gates: Vec<(u32, u8)>,
+    /// The epoch, and how many inputs of a gate came in it.
+    gates: Vec<(u32, u32)>,
     epoch: u32,
     pub(super) candidates: Vec<DetectionIndex>,
 }
@@ -54,14 +54,14 @@ impl Memo {
             atoms: vec![0; atoms],
             hits: Vec::new(),
             rules: vec![0; rules],
-            gates: vec![(0, 0); atoms],
+            gates: Vec::new(),
             epoch: 0,
             candidates: Vec::new(),
         };
     }
 
-    /// Forgets the last event; the next one can have so many hits.
-    pub(super) fn begin(&mut self, hits: usize) {
+    /// Forgets the last event; the next one can have so many hits and gates.
+    pub(super) fn begin(&mut self, hits: usize, gates: usize) {
         self.candidates.clear();
         self.epoch += 1;
         if self.epoch == EPOCH_MAX {
@@ -70,6 +70,9 @@ impl Memo {
         }
         if self.hits.len() < hits {
             self.hits.resize(hits, 0);
+        }
+        if self.gates.len() < gates {
+            self.gates.resize(gates, (0, 0));
         }
     }
 
@@ -82,17 +85,25 @@ impl Memo {
         self.atoms[atom.0 as usize] = self.epoch << 1 | u32::from(holds);
     }
 
-    /// Notes that something was found that a test needs.
-    pub(super) fn open(&mut self, gate: Gate) {
-        let (epoch, found) = &mut self.gates[gate.atom.0 as usize];
-        *found = gate.bit | if *epoch == self.epoch { *found } else { 0 };
+    /// Notes an input of a gate; one that is open now feeds others and calls for its rules.
+    pub(super) fn feed(&mut self, gate: GateId, gates: &Gates) {
+        let (epoch, fed) = &mut self.gates[gate as usize];
+        *fed = 1 + if *epoch == self.epoch { *fed } else { 0 };
         *epoch = self.epoch;
+        if *fed != gates.needed(gate) {
+            return;
+        }
+        for rule in gates.rules(gate) {
+            self.add_candidate(*rule);
+        }
+        for output in gates.outputs(gate) {
+            self.feed(*output, gates);
+        }
     }
 
-    /// Returns whether all was found that a test needs.
-    pub(super) fn is_open(&self, atom: AtomId, gate: u8) -> bool {
-        let (epoch, found) = self.gates[atom.0 as usize];
-        gate == 0 || epoch == self.epoch && found & gate == gate
+    pub(super) fn is_open(&self, gate: GateId, gates: &Gates) -> bool {
+        let (epoch, fed) = self.gates[gate as usize];
+        epoch == self.epoch && fed >= gates.needed(gate)
     }
 
     /// Returns whether this is the hit's first time in this event.

@@ -32,14 +32,14 @@ impl Profile {
     pub(super) fn learn(&mut self, event: &Event) {
         let root = event.document().root();
         if let Some(account) = root.get("account") {
-            for (key, value) in account.entries() {
+            for (key, value) in account.byte_entries() {
                 match key {
-                    "name" => update(&mut self.name, value),
-                    "plan" => update(&mut self.plan, value),
-                    "timezone" => update(&mut self.timezone, value),
-                    "language" => update(&mut self.language, value),
-                    "two_factor" => self.two_factor = boolean(value).or(self.two_factor),
-                    "network_allowlist" => self.learn_allowlist(value),
+                    b"name" => update(&mut self.name, value),
+                    b"plan" => update(&mut self.plan, value),
+                    b"timezone" => update(&mut self.timezone, value),
+                    b"language" => update(&mut self.language, value),
+                    b"two_factor" => self.two_factor = boolean(value).or(self.two_factor),
+                    b"network_allowlist" => self.learn_allowlist(value),
                     _ => {}
                 }
             }

@@ -3,6 +3,7 @@
 //! For each event: is it known already? what is new about it? which rules match? what does that add
 //! up to? Everything is decided in event time, so the same records give the same answer again.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -208,11 +209,11 @@ impl<'a> Run<'a> {
         account.profile.learn(event);
         let local = self.localize(account, event);
         account.normal.advance(event.time(), local.offset, local.plan.messages);
-        let template_text =
-            template_name(event).and_then(|name| account.normal.memory().template_text(name));
+        let template = template_name(event);
+        let template_text = template.and_then(|name| account.normal.memory().template_text(name));
         let content = Content::of(event.document(), template_text.as_deref());
         let (seen, new_hosts) = if self.rules.needs_seen {
-            self.sight(account, event, &content)
+            self.sight(account, event, template, &content)
         } else {
             (Seen::default(), Vec::new())
         };
@@ -422,19 +423,21 @@ impl<'a> Run<'a> {
         &self,
         account: &mut Account,
         event: &Event,
+        template: Option<&str>,
         content: &Content<'_>,
     ) -> (Seen, Vec<Arc<str>>) {
         let root = event.document().root();
-        let text = |keys: &[&str]| root.path(keys).and_then(Value::to_text);
+        let [actor, message, created, broadcast] =
+            ["actor", "message", "template", "broadcast"].map(|key| root.get(key));
         let own = self.rules.rulebook.accounts.get(event.account());
         let own = own.and_then(|settings| settings.lists.get("domains"));
         let is_own = |domain: &str| own.is_some_and(|list| list.iter().any(|one| &**one == domain));
         let domains: Vec<&str> =
             content.domains().iter().map(String::as_str).filter(|domain| !is_own(domain)).collect();
-        let actor = text(&["actor", "id"]).or_else(|| text(&["actor", "email"]));
-        let ip: Option<IpAddr> = text(&["actor", "ip"]).and_then(|ip| ip.parse().ok());
-        let recipient = text(&["message", "recipient"]);
-        let language = text(&["template", "language"]).or_else(|| text(&["broadcast", "language"]));
+        let ip: Option<IpAddr> = text(actor, "ip").and_then(|ip| ip.parse().ok());
+        let actor = text(actor, "id").or_else(|| text(actor, "email"));
+        let recipient = text(message, "recipient");
+        let language = text(created, "language").or_else(|| text(broadcast, "language"));
         let happening = match event.event_type().name() {
             "template.created" => TemplateHappening::Created(content.text()),
             "template.updated" => TemplateHappening::Updated(content.text()),
@@ -445,7 +448,7 @@ impl<'a> Run<'a> {
             actor: actor.as_deref(),
             ip,
             domains: &domains,
-            template: template_name(event).map(|name| TemplateSighting { name, happening }),
+            template: template.map(|name| TemplateSighting { name, happening }),
             recipient: recipient.as_deref(),
             language: language.as_deref(),
         };
@@ -635,6 +638,10 @@ fn template_name(event: &Event) -> Option<&str> {
         .iter()
         .find_map(|keys| root.path(keys)?.as_str())
         .filter(|name| !name.is_empty())
+}
+
+fn text<'d>(object: Option<Value<'d>>, key: &str) -> Option<Cow<'d, str>> {
+    object?.get(key)?.to_text()
 }
 
 fn local_offset(zone: &TimeZone, time: EventTime) -> LocalOffset {

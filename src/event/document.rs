@@ -139,6 +139,20 @@ impl Document {
         self.has_duplicate_keys
     }
 
+    /// Returns the bytes of a text, without the cost of cutting at characters.
+    #[inline]
+    fn bytes(&self, node: Node) -> Option<&[u8]> {
+        match node {
+            Node::Text { start, end } => self.text.as_bytes().get(start as usize..end as usize),
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Float(_)
+            | Node::Array { .. }
+            | Node::Object { .. } => None,
+        }
+    }
+
     #[inline]
     fn text(&self, node: Node) -> Option<&str> {
         match node {
@@ -231,12 +245,9 @@ impl<'d> Value<'d> {
 
     /// Returns the value of a key of an object; of a key that stands twice, the last.
     pub fn get(self, key: &str) -> Option<Value<'d>> {
-        let is_named = |value: &Value<'d>| {
-            let name = Value { document: value.document, at: value.at - 1 };
-            let text = name.text_range().map(|range| &self.document.text.as_bytes()[range]);
-            text == Some(key.as_bytes())
-        };
-        let mut named = self.entry_values().filter(is_named);
+        let key = key.as_bytes();
+        let mut named =
+            self.byte_entries().filter(|(name, _)| *name == key).map(|(_, value)| value);
         if self.document.has_duplicate_keys { named.last() } else { named.next() }
     }
 
@@ -250,6 +261,14 @@ impl<'d> Value<'d> {
         self.entry_values().map(|value| {
             let key = Value { document: value.document, at: value.at - 1 };
             (key.as_str().unwrap_or_default(), value)
+        })
+    }
+
+    /// As [`Self::entries`], with the bytes of the keys: enough to compare them, and cheaper.
+    pub fn byte_entries(self) -> impl Iterator<Item = (&'d [u8], Value<'d>)> {
+        self.entry_values().map(|value| {
+            let key = value.document.nodes[value.at as usize - 1];
+            (value.document.bytes(key).unwrap_or_default(), value)
         })
     }
 

@@ -39,12 +39,21 @@ pub(super) fn fold(text: &str) -> Folded {
 
 /// Returns only the ASCII letters and digits of a folded text.
 pub(super) fn squeeze(norm: &str) -> String {
-    let mut squeezed = Vec::with_capacity(norm.len());
-    squeezed.extend(norm.bytes().filter(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    // Writing each byte and moving on behind those that are kept needs no branch.
+    let mut squeezed = vec![0; norm.len()];
+    let mut len = 0;
+    for byte in norm.bytes() {
+        squeezed[len] = byte;
+        len += usize::from(byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    }
+    squeezed.truncate(len);
     String::from_utf8(squeezed).expect("only ASCII is kept")
 }
 
 fn fold_ascii(text: &str) -> String {
+    if is_tidy(text.as_bytes()) {
+        return text.to_ascii_lowercase();
+    }
     let mut norm = Vec::with_capacity(text.len());
     let mut space_is_due = false;
     for byte in text.bytes() {
@@ -59,6 +68,17 @@ fn fold_ascii(text: &str) -> String {
         }
     }
     String::from_utf8(norm).expect("ASCII in, ASCII out")
+}
+
+/// Returns whether an ASCII text holds no white space but single spaces inside, and no control
+/// characters: most do.
+fn is_tidy(text: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (text.first(), text.last()) else { return true };
+    // Counting instead of stopping at the first lets the compiler look at several at once.
+    let has_control = text.iter().filter(|byte| byte.is_ascii_control()).count() > 0;
+    let pairs = text.iter().zip(text.iter().skip(1));
+    let has_run = pairs.filter(|(one, next)| **one == b' ' && **next == b' ').count() > 0;
+    *first != b' ' && *last != b' ' && !has_control && !has_run
 }
 
 /// Removing marks can bring together what composes, such as Hangul letters: composes them, so that

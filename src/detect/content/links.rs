@@ -105,7 +105,7 @@ impl Finder {
             let at = from + offset;
             let start = bytes[from..at].iter().rposition(is_between).map_or(from, |i| from + i + 1);
             let end = bytes[at..].iter().position(is_between).map_or(bytes.len(), |i| at + i);
-            if end - start >= 4 {
+            if may_hold_link(&bytes[start..end]) {
                 self.chunk(&text[start..end]);
             }
             from = end;
@@ -181,6 +181,17 @@ impl Finder {
         push_distinct(&mut self.links.domains, domain);
         true
     }
+}
+
+/// Returns whether an ASCII chunk has a dot inside of a host, or a scheme: the full stop of a
+/// sentence and the colon of a time are neither.
+fn may_hold_link(chunk: &[u8]) -> bool {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    chunk.windows(3).any(|window| match *window {
+        [before, b'.', behind] => is_of_host(before) && is_of_host(behind),
+        [b':', b'/', b'/'] => true,
+        _ => false,
+    })
 }
 
 /// Returns whether a text names an Android package, as a file or behind a link.

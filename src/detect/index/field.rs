@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::affix::{AffixTree, HitId};
+use super::gates::{GateBuilder, GateId, Gates, Prospect};
 use super::grams::GramIndex;
-use super::literal::Literal;
+use super::literal::{Edges, Literal};
 use super::trigger::{Trigger, TriggerKey};
-use crate::rulebook::{AtomId, DetectionIndex, Target};
+use crate::detect::program::StepId;
+use crate::rulebook::{AtomId, Target};
 
 /// Everything that is looked for in the values of one field.
 #[derive(Debug, Default)]
@@ -16,6 +18,9 @@ pub(in crate::detect) struct FieldIndex {
     equal: HashMap<Box<str>, HitId>,
     starts: AffixTree,
     ends: AffixTree,
+    /// Literals that begin a word.
+    words: AffixTree,
+    /// Literals that may stand inside of words.
     contains: GramIndex,
     numbers: HashMap<u64, HitId>,
     present: Option<HitId>,
@@ -27,33 +32,12 @@ pub(in crate::detect) struct FieldIndex {
 #[derive(Debug, Default)]
 pub(in crate::detect) struct Hits {
     hits: Box<[Hit]>,
-    rules: Box<[DetectionIndex]>,
-    gates: Box<[Gate]>,
-}
-
-/// One thing that must be found before a test can hold: a bit of [`Trigger::gate`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::detect) struct Gate {
-    pub(in crate::detect) atom: AtomId,
-    pub(in crate::detect) bit: u8,
-}
-
-/// What a found key calls for.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::detect) struct Called<'h> {
-    /// The test that it proves.
-    pub(in crate::detect) proves: Option<AtomId>,
-    /// The rules to evaluate.
-    pub(in crate::detect) rules: &'h [DetectionIndex],
-    /// What it opens of tests that it does not prove.
-    pub(in crate::detect) gates: &'h [Gate],
+    gates: Box<[GateId]>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Hit {
     proves: Option<AtomId>,
-    first: u32,
-    end: u32,
     first_gate: u32,
     end_gate: u32,
 }
@@ -63,13 +47,10 @@ impl Hits {
         self.hits.len()
     }
 
-    pub(in crate::detect) fn of(&self, hit: HitId) -> Called<'_> {
+    /// Returns the test that a found key proves, and the gates that it is an input of.
+    pub(in crate::detect) fn of(&self, hit: HitId) -> (Option<AtomId>, &[GateId]) {
         let hit = self.hits[hit as usize];
-        Called {
-            proves: hit.proves,
-            rules: &self.rules[hit.first as usize..hit.end as usize],
-            gates: &self.gates[hit.first_gate as usize..hit.end_gate as usize],
-        }
+        (hit.proves, &self.gates[hit.first_gate as usize..hit.end_gate as usize])
     }
 }
 
@@ -93,6 +74,7 @@ impl FieldIndex {
         !(self.equal.is_empty()
             && self.starts.is_empty()
             && self.ends.is_empty()
+            && self.words.is_empty()
             && self.contains.is_empty())
     }
 
@@ -109,6 +91,9 @@ impl FieldIndex {
         }
         self.starts.walk(folded.bytes(), visit);
         self.ends.walk(folded.bytes().rev(), visit);
+        if !self.words.is_empty() {
+            self.words.walk_words(folded.as_bytes(), visit);
+        }
         self.contains.scan(folded.as_bytes(), visit);
     }
 
@@ -123,10 +108,13 @@ impl FieldIndex {
 /// Collects what rules look for, then builds the index of each field.
 #[derive(Debug, Default)]
 pub(in crate::detect) struct IndexBuilder {
+    pub(in crate::detect) gates: GateBuilder,
+    /// The gates of parts of conditions that are dear to run.
+    pub(in crate::detect) gate_of_step: HashMap<StepId, GateId>,
     fields: BTreeMap<Target, FieldBuilder>,
     hits: Vec<HitBuilder>,
-    /// The tests that are looked for, and their gates.
-    watched: BTreeMap<AtomId, u8>,
+    /// The tests that are looked for, and the gate that must be open where one holds.
+    watched: BTreeMap<AtomId, GateId>,
 }
 
 #[derive(Debug, Default)]
@@ -142,54 +130,54 @@ struct FieldBuilder {
 #[derive(Debug, Default)]
 struct HitBuilder {
     proves: Option<AtomId>,
-    rules: Vec<DetectionIndex>,
-    gates: Vec<Gate>,
+    gates: Vec<GateId>,
 }
 
 impl IndexBuilder {
-    /// Lets a trigger call for a rule.
-    pub(in crate::detect) fn add(&mut self, trigger: &Trigger, atom: AtomId, rule: DetectionIndex) {
-        self.enter(trigger.target, &trigger.key, &mut |hit| {
-            if trigger.proves && hit.proves.is_none() {
-                hit.proves = Some(atom);
-            }
-            if hit.rules.last() != Some(&rule) {
-                hit.rules.push(rule);
-            }
-        });
-        self.gate(trigger, atom);
-    }
-
-    /// Lets the literals that an expression needs be looked for, where its field is searched
-    /// anyway: it then runs only where they are.
+    /// Looks for what must be found where a test holds.
     pub(in crate::detect) fn watch(&mut self, trigger: &Trigger, atom: AtomId) {
-        let has_literals = matches!(trigger.key, TriggerKey::Contains(_));
-        if has_literals && self.fields.contains_key(&trigger.target) {
-            self.gate(trigger, atom);
-        }
-    }
-
-    /// Returns what must have been found before a test can hold; 0 where it is not looked for.
-    pub(in crate::detect) fn gate_of(&self, atom: AtomId) -> u8 {
-        self.watched.get(&atom).copied().unwrap_or_default()
-    }
-
-    fn gate(&mut self, trigger: &Trigger, atom: AtomId) {
-        if self.watched.insert(atom, trigger.gate()).is_some() {
+        if self.watched.contains_key(&atom) {
             return;
         }
-        let mut open = |key: &TriggerKey, bit| {
-            self.enter(trigger.target, key, &mut |hit| {
-                let gate = Gate { atom, bit };
-                if hit.proves != Some(atom) && !hit.gates.contains(&gate) {
-                    hit.gates.push(gate);
-                }
-            });
-        };
-        open(&trigger.key, 1);
-        for (at, literals) in (1..).zip(&trigger.also) {
-            open(&TriggerKey::Contains(literals.clone()), 1 << at);
+        let mut gates =
+            vec![self.gate_of_key(trigger, &trigger.key, trigger.proves.then_some(atom))];
+        for literals in &trigger.also {
+            gates.push(self.gate_of_key(trigger, &TriggerKey::Contains(literals.clone()), None));
         }
+        let all =
+            self.gates.at_least(gates.len(), gates.iter().map(|gate| Prospect::Behind(*gate)));
+        if let Prospect::Behind(gate) = all {
+            self.watched.insert(atom, gate);
+        }
+    }
+
+    /// Looks for the literals that a test needs, where its field is searched anyway: it then runs
+    /// only where they are.
+    pub(in crate::detect) fn watch_beside(&mut self, trigger: &Trigger, atom: AtomId) {
+        let has_literals = matches!(trigger.key, TriggerKey::Contains(_));
+        if has_literals && self.fields.contains_key(&trigger.target) {
+            self.watch(trigger, atom);
+        }
+    }
+
+    /// Returns when a test can hold.
+    pub(in crate::detect) fn prospect(&self, atom: AtomId) -> Prospect {
+        self.watched.get(&atom).map_or(Prospect::Always, |gate| Prospect::Behind(*gate))
+    }
+
+    /// Makes a gate that any text of a key opens.
+    fn gate_of_key(
+        &mut self,
+        trigger: &Trigger,
+        key: &TriggerKey,
+        proves: Option<AtomId>,
+    ) -> GateId {
+        let gate = self.gates.add();
+        self.enter(trigger.target, key, &mut |hit| {
+            hit.proves = hit.proves.or(proves);
+            hit.gates.push(gate);
+        });
+        gate
     }
 
     /// Finds or makes what a key stands for.
@@ -219,24 +207,21 @@ impl IndexBuilder {
         }
     }
 
-    /// Builds the indexes.
-    pub(in crate::detect) fn finish(self) -> (Vec<(Target, FieldIndex)>, Hits) {
+    /// Builds the indexes of the fields, what their hits stand for, and the gates.
+    pub(in crate::detect) fn finish(self) -> (Vec<(Target, FieldIndex)>, Hits, Gates) {
         let fields =
             self.fields.into_iter().map(|(target, field)| (target, field.finish())).collect();
-        let (mut rules, mut gates) = (Vec::new(), Vec::new());
+        let mut gates = Vec::new();
         let hits = self
             .hits
             .into_iter()
             .map(|hit| {
-                let (first, first_gate) = (narrow(rules.len()), narrow(gates.len()));
-                rules.extend(hit.rules);
+                let first_gate = narrow(gates.len());
                 gates.extend(hit.gates);
-                let (end, end_gate) = (narrow(rules.len()), narrow(gates.len()));
-                Hit { proves: hit.proves, first, end, first_gate, end_gate }
+                Hit { proves: hit.proves, first_gate, end_gate: narrow(gates.len()) }
             })
             .collect();
-        let hits = Hits { hits, rules: rules.into_boxed_slice(), gates: gates.into_boxed_slice() };
-        (fields, hits)
+        (fields, Hits { hits, gates: gates.into_boxed_slice() }, self.gates.finish())
     }
 }
 
@@ -251,16 +236,20 @@ impl FieldBuilder {
             && self.ends.is_empty()
             && self.numbers.is_empty()
             && self.present.is_none()
-            && self
-                .contains
-                .keys()
-                .all(|literal| literal.text.is_ascii() && !is_number(&literal.text));
+            && self.contains.keys().all(|literal| {
+                // Texts that held an escape stand behind each other without a boundary of words.
+                let may_stand_anywhere = literal.edges == Edges::default();
+                may_stand_anywhere && literal.text.is_ascii() && !is_number(&literal.text)
+            });
+        let (words, contains): (Vec<_>, Vec<_>) =
+            self.contains.into_iter().partition(|(literal, _)| literal.edges.starts_word);
         FieldIndex {
             is_contained,
             equal: self.equal.into_iter().map(|(text, hit)| (text.into(), hit)).collect(),
             starts: AffixTree::new(self.starts.into_iter().map(forwards)),
             ends: AffixTree::new(self.ends.into_iter().map(backwards)),
-            contains: GramIndex::new(self.contains.into_iter().collect()),
+            words: AffixTree::of_words(words),
+            contains: GramIndex::new(contains),
             numbers: self.numbers.into_iter().collect(),
             present: self.present,
         }

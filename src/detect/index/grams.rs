@@ -396,25 +396,29 @@ impl ShortLiterals {
     fn scan(&self, text: &[u8], visit: &mut impl FnMut(HitId)) {
         for (at, window) in text.windows(2).enumerate() {
             if let [first, second] = *window {
-                self.look(text, at, first, second, visit);
+                let pair = pair_of(first, second);
+                if self.may_begin_at(pair) {
+                    self.compare(pair, text, at, visit);
+                }
             }
         }
         if let Some(last) = text.last() {
-            self.look(text, text.len() - 1, *last, 0, visit);
+            let pair = pair_of(*last, 0);
+            if self.may_begin_at(pair) {
+                self.compare(pair, text, text.len() - 1, visit);
+            }
         }
     }
 
     #[inline]
-    fn look(&self, text: &[u8], at: usize, first: u8, second: u8, visit: &mut impl FnMut(HitId)) {
-        let pair = pair_of(first, second);
-        let (bits, before) = self.pairs[pair / 64 % PAIR_WORDS];
-        if bits >> (pair % 64) & 1 != 0 {
-            let rank = before + (bits & ((1 << (pair % 64)) - 1)).count_ones();
-            self.compare(rank as usize, text, at, visit);
-        }
+    fn may_begin_at(&self, pair: usize) -> bool {
+        self.pairs[pair / 64 % PAIR_WORDS].0 >> (pair % 64) & 1 != 0
     }
 
-    fn compare(&self, rank: usize, text: &[u8], at: usize, visit: &mut impl FnMut(HitId)) {
+    #[inline(never)]
+    fn compare(&self, pair: usize, text: &[u8], at: usize, visit: &mut impl FnMut(HitId)) {
+        let (bits, before) = self.pairs[pair / 64 % PAIR_WORDS];
+        let rank = (before + (bits & ((1 << (pair % 64)) - 1)).count_ones()) as usize;
         let third = text.get(at + 2);
         let range = self.first[rank] as usize..self.first[rank + 1] as usize;
         for entry in &self.entries[range] {

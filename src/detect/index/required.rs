@@ -12,7 +12,7 @@ const ALTERNATIVES_MAX: usize = 256;
 /// Texts of one run that are told apart by its optional parts.
 const RUN_MAX: usize = 128;
 /// Sets of one expression: its parts that must all be there.
-pub(super) const SETS_MAX: usize = 4;
+const SETS_MAX: usize = 4;
 /// A set that is more likely than this to occur by chance tells nothing.
 const ODDS_MAX: f64 = 0.7;
 
@@ -44,7 +44,7 @@ impl LiteralSet {
     fn of(texts: Vec<Text>) -> Option<Self> {
         if texts.is_empty()
             || texts.len() > ALTERNATIVES_MAX
-            || texts.iter().any(|text| text.text.is_empty())
+            || texts.iter().any(Text::is_in_every_text)
         {
             return None;
         }
@@ -77,6 +77,16 @@ struct Text {
 impl Text {
     fn plain(text: String) -> Self {
         Self { text, ..Self::default() }
+    }
+
+    /// Returns whether looking for this tells nothing: it is empty, or a letter, digit or space
+    /// anywhere.
+    fn is_in_every_text(&self) -> bool {
+        match self.text.as_bytes() {
+            [] => true,
+            [byte] => !self.starts_word && (byte.is_ascii_alphanumeric() || *byte == b' '),
+            _ => false,
+        }
     }
 
     fn joined(&self, behind: &Self) -> Self {
@@ -113,7 +123,11 @@ impl Part {
 }
 
 fn rarest_first(sets: &mut Vec<LiteralSet>) {
-    sets.sort_by(|one, other| one.odds.total_cmp(&other.odds));
+    // Odds are no finer than "likely" for what is short: of such sets the longer literals are rarer.
+    let shortest = |set: &LiteralSet| set.literals.iter().map(|one| one.text.len()).min();
+    sets.sort_by(|one, other| {
+        one.odds.total_cmp(&other.odds).then_with(|| shortest(other).cmp(&shortest(one)))
+    });
     sets.dedup();
     sets.truncate(SETS_MAX);
 }
@@ -143,7 +157,7 @@ fn part(hir: &Hir, depth: usize) -> Part {
                 _ => Part { exact: None, sets: once.into_sets() },
             }
         }
-        HirKind::Concat(parts) => concatenation(parts, depth),
+        HirKind::Concat(parts) => concatenation(&parts.iter().collect::<Vec<_>>(), depth),
         HirKind::Alternation(parts) => alternation(parts, depth),
     }
 }
@@ -168,11 +182,12 @@ fn class_texts(class: &Class) -> Option<Vec<Text>> {
     (texts.len() <= DISTINCT_MAX).then_some(texts)
 }
 
-fn concatenation(parts: &[Hir], depth: usize) -> Part {
+fn concatenation(parts: &[&Hir], depth: usize) -> Part {
     let mut run = vec![Text::default()];
+    let mut run_start = 0;
     let mut sets = Vec::new();
     let mut all_exact = true;
-    for sub in parts {
+    for (at, sub) in parts.iter().enumerate() {
         let Part { exact, sets: inner } = part(sub, depth + 1);
         sets.extend(inner);
         match exact {
@@ -186,9 +201,20 @@ fn concatenation(parts: &[Hir], depth: usize) -> Part {
                     .collect();
             }
             exact => {
+                let behind = parts.get(at + 1).copied().filter(|next| is_boundary(next));
+                let between = match exact {
+                    Some(_) => Vec::new(),
+                    None => branches_between(&parts[run_start..at], sub, behind, depth),
+                };
                 all_exact = false;
-                sets.extend(LiteralSet::of(std::mem::take(&mut run)));
+                let before = std::mem::take(&mut run);
+                // A letter before the branches is part of their literals.
+                if between.is_empty() || before.iter().any(|text| text.text.len() > 1) {
+                    sets.extend(LiteralSet::of(before));
+                }
+                sets.extend(between);
                 // A set too large to join still starts the next run.
+                run_start = if exact.is_some() { at } else { at + 1 };
                 run = exact.unwrap_or_else(|| vec![Text::default()]);
             }
         }
@@ -200,6 +226,41 @@ fn concatenation(parts: &[Hir], depth: usize) -> Part {
     Part { exact: all_exact.then_some(run), sets }
 }
 
+/// Returns the sets of an alternative with what stands around it: a boundary of words before it, or
+/// a letter, is one before each of its branches.
+fn branches_between(
+    before: &[&Hir],
+    alternative: &Hir,
+    behind: Option<&Hir>,
+    depth: usize,
+) -> Vec<LiteralSet> {
+    /// Each level looks at the branches once more.
+    const DEPTH_MAX: usize = 8;
+    let mut inner = alternative;
+    while let HirKind::Capture(capture) = inner.kind() {
+        inner = &capture.sub;
+    }
+    let HirKind::Alternation(branches) = inner.kind() else { return Vec::new() };
+    if depth > DEPTH_MAX || (before.is_empty() && behind.is_none()) {
+        return Vec::new();
+    }
+    let with_neighbours = |branch: &Hir| {
+        let mut parts = before.to_vec();
+        if let HirKind::Concat(inner) = branch.kind() {
+            parts.extend(inner);
+        } else {
+            parts.push(branch);
+        }
+        parts.extend(behind);
+        concatenation(&parts, depth + 1)
+    };
+    any_of(branches.iter().map(with_neighbours).collect())
+}
+
+fn is_boundary(hir: &Hir) -> bool {
+    matches!(hir.kind(), HirKind::Look(Look::WordUnicode))
+}
+
 fn alternation(parts: &[Hir], depth: usize) -> Part {
     let parts: Vec<Part> = parts.iter().map(|sub| part(sub, depth + 1)).collect();
     if parts.iter().all(|part| part.exact.is_some()) {
@@ -209,6 +270,11 @@ fn alternation(parts: &[Hir], depth: usize) -> Part {
         texts.dedup();
         return if texts.len() <= ALTERNATIVES_MAX { Part::exact(texts) } else { Part::unknown() };
     }
+    Part { exact: None, sets: any_of(parts) }
+}
+
+/// Returns the sets of which each text of any of the parts contains a literal.
+fn any_of(parts: Vec<Part>) -> Vec<LiteralSet> {
     let each: Vec<Vec<LiteralSet>> = parts.into_iter().map(Part::into_sets).collect();
     let most = each.iter().map(Vec::len).max().unwrap_or_default();
     // One set of each branch; a branch with fewer than others gives its last once more.
@@ -221,7 +287,7 @@ fn alternation(parts: &[Hir], depth: usize) -> Part {
         })
         .collect();
     rarest_first(&mut sets);
-    Part { exact: None, sets }
+    sets
 }
 
 #[cfg(test)]
@@ -252,6 +318,8 @@ mod tests {
                 &[&["|kirim|", "|sebutkan|"], &["|otp|"]],
             ),
             (r"(abc)?\d", false, none),
+            (r"([a-z] ){3}\d", false, none),
+            (r"\b[ab]\b", false, &[&["|a|", "|b|"]]),
             (r"x*", false, none),
             (r"(alpha\d|beta\d)", false, &[&["alpha", "beta"]]),
             (r"(alpha|)", false, none),
@@ -259,6 +327,9 @@ mod tests {
             (r"[Kk]ey[0-9]", false, &[&["key"]]),
             (r".*", false, none),
             (r"^\\\\server$", false, &[&[r"\\server"]]),
+            (r"\b(hub\w*|wa|sms)\b.{0,9}\d", false, &[&["|hub", "|sms|", "|wa|"]]),
+            (r"\b0(9\d|87\d)x?", false, &[&["|087", "|09"]]),
+            (r"\bj[ei]+p", false, &[&["|j"]]),
             (r"pe?nang\b", false, &[&["penang|", "pnang|"]]),
             (r"\bwin \$", false, &[&["|win $"]]),
             (r"(?-u:\b)server", false, &[&["server"]]),

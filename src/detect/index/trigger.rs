@@ -62,12 +62,6 @@ impl Trigger {
         let proves = proves && atom.target != Target::AnyValue;
         Some(Self { target: atom.target, key, proves, also, odds })
     }
-
-    /// Returns the bits of all that must be found before the test can hold: the first is the key's.
-    pub(in crate::detect) fn gate(&self) -> u8 {
-        let bits = (0..=self.also.len()).map(|at| 1 << at);
-        bits.fold(0, |gate, bit: u8| gate | bit)
-    }
 }
 
 impl Triggers {
@@ -94,7 +88,8 @@ impl Triggers {
         Self { by_atom }
     }
 
-    fn of(&self, atom: AtomId) -> Option<&Trigger> {
+    /// Returns what to look for where a test may hold.
+    pub(in crate::detect) fn of(&self, atom: AtomId) -> Option<&Trigger> {
         self.by_atom.get(atom.0 as usize)?.as_ref()
     }
 
