@@ -137,12 +137,14 @@ fn read_file(source: &Arc<SourceText>, documents: &mut Vec<Document>, findings: 
     }
 }
 
-/// A rule is reported by itself unless correlations use it and none of them says `generate`.
+/// A rule is reported by itself unless correlations use it and none of them says `generate`, which
+/// is not about rules that only teach a usual size.
 fn mark_reports(rulebook: &mut Rulebook, correlations: &[(Correlation, bool)]) {
     let mut generated: BTreeMap<RuleIndex, bool> = BTreeMap::new();
     for (correlation, generate) in correlations {
-        for rule in &correlation.rules {
-            *generated.entry(*rule).or_default() |= generate;
+        for (at, rule) in correlation.rules.iter().enumerate() {
+            *generated.entry(*rule).or_default() |=
+                *generate && correlation.only_taught_at(at).is_none();
         }
     }
     for (rule, reports) in generated {

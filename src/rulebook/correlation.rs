@@ -76,10 +76,10 @@ pub(super) struct Compiled {
     pub(super) fields: Vec<(String, Span)>,
 }
 
-/// The words in `rules` and `after`, for finding the order of correlations before they are compiled.
+/// The words in `rules`, `after` and `usual`, for finding the order of correlations before they are compiled.
 pub(super) fn references(node: &Node) -> Vec<(String, Span)> {
     let correlation = node.get("correlation");
-    ["rules", "after"]
+    ["rules", "after", "usual"]
         .into_iter()
         .filter_map(|key| correlation?.value.get(key))
         .flat_map(|entry| entry.value.elements())
@@ -119,9 +119,12 @@ pub(super) fn compile(context: &mut Context<'_, '_>, document: &Node) -> Option<
     let word = context.reader.word_of(&type_entry.value, "correlation type", &TYPES)?;
     context.reader.known_keys(node, known_keys(word), "correlation");
     let mut rules = context.referred(node, "rules", entry.key_span);
-    let first_after = rules.len();
+    let counted = rules.len();
     if word == TypeWord::Absence {
         rules.append(&mut context.referred(node, "after", entry.key_span));
+    }
+    if word == TypeWord::Baseline && node.get("usual").is_some() {
+        rules.append(&mut context.referred(node, "usual", entry.key_span));
     }
     let group_by = context.group_by(node, &rules);
     let generate = match node.get("generate") {
@@ -129,7 +132,7 @@ pub(super) fn compile(context: &mut Context<'_, '_>, document: &Node) -> Option<
         None => context.reader.boolean(document, "generate").unwrap_or(false),
         Some(_) => context.reader.boolean(node, "generate").unwrap_or(false),
     };
-    let parts = Parts { node, span: entry.key_span, rules: &rules, first_after };
+    let parts = Parts { node, span: entry.key_span, rules: &rules, counted };
     let kind = correlation_kinds::compile(context, word, &parts);
     if context.reader.findings.errors() > before {
         return None;
@@ -161,7 +164,8 @@ pub(super) struct Parts<'p> {
     pub(super) node: &'p Node,
     pub(super) span: Span,
     pub(super) rules: &'p [Referred],
-    pub(super) first_after: usize,
+    /// How many of the rules stand in `rules`; those behind them in `after` or `usual`.
+    pub(super) counted: usize,
 }
 
 fn known_keys(word: TypeWord) -> &'static [&'static str] {
@@ -181,6 +185,7 @@ fn known_keys(word: TypeWord) -> &'static [&'static str] {
             "rules",
             "group-by",
             "measure",
+            "usual",
             "timespan",
             "season",
             "min-excess",

@@ -44,7 +44,7 @@ pub(super) fn compile(
         TypeWord::NewTerms => new_terms(context, parts),
         TypeWord::Absence => {
             let timespan = timespan(context, parts)?;
-            Some((CorrelationKind::Absence { first_after: parts.first_after }, timespan))
+            Some((CorrelationKind::Absence { first_after: parts.counted }, timespan))
         }
         TypeWord::Temporal => {
             let timespan = timespan(context, parts)?;
@@ -282,6 +282,12 @@ fn baseline(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(Correla
         Some(entry) => measure(context, entry)?,
         None => Measure::Count,
     };
+    if let Some(entry) = node.get("usual")
+        && !matches!(measure, Measure::SumPerUsual(_))
+    {
+        context.reader.invalid(entry.key_span, "`usual` needs `measure: {sum: FIELD, per: usual}`");
+        return None;
+    }
     let (one_hour, one_day) = scales(context, parts)?;
     let season = context.reader.boolean(node, "season").unwrap_or(true);
     let min_excess = context.reader.number(node, "min-excess", 0.0, 1e9).unwrap_or(0.0);
@@ -295,8 +301,17 @@ fn baseline(context: &mut Context<'_, '_>, parts: &Parts<'_>) -> Option<(Correla
     };
     let class = CalibrationClass::of(&measure, one_hour, one_day, season, min_excess);
     let (threshold, budget) = threshold(context, entry, class)?;
-    let rule =
-        BaselineRule { measure, one_hour, one_day, season, min_excess, threshold, budget, prior };
+    let rule = BaselineRule {
+        measure,
+        first_usual: parts.counted,
+        one_hour,
+        one_day,
+        season,
+        min_excess,
+        threshold,
+        budget,
+        prior,
+    };
     Some((CorrelationKind::Baseline(rule), if one_day { DAY } else { HOUR }))
 }
 

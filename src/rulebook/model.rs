@@ -323,6 +323,14 @@ pub struct Correlation {
     pub state_key: StateKey,
 }
 
+impl Correlation {
+    /// Returns the baseline to which the rule at this place only teaches the usual size.
+    pub fn only_taught_at(&self, place: usize) -> Option<&BaselineRule> {
+        let CorrelationKind::Baseline(rule) = &self.kind else { return None };
+        (place >= rule.first_usual).then_some(rule)
+    }
+}
+
 /// Names stored state across reloads and restarts.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -398,6 +406,8 @@ impl Range {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaselineRule {
     pub measure: Measure,
+    /// Indexes into [`Correlation::rules`]: those from this position on only teach the usual size.
+    pub first_usual: usize,
     /// Which of the two scales are scored.
     pub one_hour: bool,
     pub one_day: bool,

@@ -267,6 +267,13 @@ impl Correlator {
                 step.counters.of(index).group_field_missing += 1;
                 continue;
             };
+            let first = feeds.first().map_or(0, |(_, first, _)| usize::from(*first));
+            if let Some(rule) = correlation.only_taught_at(usize::from(*position)) {
+                if first >= rule.first_usual {
+                    learn_usual_size(correlation, rule, &key, step);
+                }
+                continue;
+            }
             let done = self.count(index, correlation, *position, &key, step);
             // Several rules may match one event: a window is judged once all of them are in it.
             if done.is_some() || is_window(&correlation.kind) {
@@ -595,6 +602,21 @@ fn fire(
     Fired { correlation, time: input.time, group, value, explanation, events }
 }
 
+fn measure_key(correlation: &Correlation, key: &GroupKey) -> MeasureKey {
+    let group = if correlation.group_by.len() > 1 { key.hash } else { 0 };
+    MeasureKey { rule: correlation.state_key.0, group }
+}
+
+/// Learns the size of an event that the baseline does not count; a counted one is learnt with it.
+fn learn_usual_size(
+    correlation: &Correlation,
+    rule: &BaselineRule,
+    key: &GroupKey,
+    step: &mut Step<'_, '_>,
+) {
+    let _ = weight(&rule.measure, measure_key(correlation, key), step);
+}
+
 fn baseline(
     index: CorrelationIndex,
     correlation: &Correlation,
@@ -602,8 +624,7 @@ fn baseline(
     key: &GroupKey,
     step: &mut Step<'_, '_>,
 ) -> Option<Fired> {
-    let group = if correlation.group_by.len() > 1 { key.hash } else { 0 };
-    let measure = MeasureKey { rule: correlation.state_key.0, group };
+    let measure = measure_key(correlation, key);
     let Some(weight) = weight(&rule.measure, measure, step) else {
         step.counters.of(index).value_field_missing += 1;
         return None;

@@ -355,6 +355,7 @@ fn absence_fires_when_the_watermark_has_passed_the_deadline() {
 fn a_baseline_fires_once_for_a_burst() {
     let rule = BaselineRule {
         measure: Measure::Count,
+        first_usual: 1,
         one_hour: true,
         one_day: false,
         season: false,
