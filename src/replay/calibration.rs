@@ -37,7 +37,7 @@ pub struct BaselineRow {
     pub account_days: u64,
     pub per_1000_account_days: f64,
     /// The score that would have kept the budget on this traffic, at most 2 nats from the shipped
-    /// one; nothing without a budget, or where too few account-days had a score.
+    /// one; nothing without a budget, or on too little traffic.
     pub fits: Option<f64>,
 }
 
@@ -112,9 +112,13 @@ impl Histogram {
         self.0.iter().skip(bin).sum()
     }
 
-    /// Returns the score from which a baseline keeps its budget.
+    /// Returns the score from which a baseline keeps its budget; nothing where so little traffic
+    /// allows less than one day above it.
     fn fit(&self, budget: Budget, account_days: f64) -> Option<f64> {
         let allowed = budget.per_thousand_days / 1000.0 * account_days;
+        if allowed < 1.0 {
+            return None;
+        }
         let score = if allowed >= count_f64(CERTAIN_RANK) {
             let first = (0..=BINS).find(|bin| count_f64(self.from(*bin)) <= allowed)?;
             lower_edge(first)
@@ -128,7 +132,7 @@ impl Histogram {
     /// Returns the score at which the line through two ranks comes down to a count below both.
     fn beyond(&self, count: f64) -> Option<f64> {
         let far_rank = FAR_RANK.min(self.from(0));
-        if far_rank <= CERTAIN_RANK || count <= 0.0 {
+        if far_rank <= CERTAIN_RANK {
             return None;
         }
         let (near, far) = (self.score_of_rank(CERTAIN_RANK)?, self.score_of_rank(far_rank)?);
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn a_rate_that_was_seen_often_is_read_off_and_a_rare_one_extrapolated() {
         let histogram = exponential();
-        for rate in [10.0_f64, 1.0, 0.2, 0.05, 0.01] {
+        for rate in [10.0_f64, 1.0, 0.2, 0.05, 0.02] {
             let expected = (1000.0 / rate).ln();
             let fitted = histogram.fit(budget(rate, expected), DAYS).unwrap();
             assert!((fitted - expected).abs() < 0.25, "{rate}: {fitted} {expected}");
@@ -196,11 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn a_few_scores_say_nothing() {
+    fn little_traffic_says_nothing() {
+        assert_eq!(exponential().fit(budget(0.009, 11.5), DAYS), None, "less than one day");
         let mut histogram = Histogram::default();
         for score in [1.0, 2.0, 3.0] {
             histogram.add(score);
         }
-        assert_eq!(histogram.fit(budget(0.01, 6.0), 1000.0), None);
+        assert_eq!(histogram.fit(budget(1.0, 6.0), 1000.0), None, "three scores");
     }
 }
