@@ -45,11 +45,11 @@ impl Reading {
     }
 
     /// Reads line `number` (from 1).
-    pub(super) fn read(&mut self, line: &[u8], number: u64) -> Result<Subject, String> {
+    pub(super) fn read(&mut self, line: Vec<u8>, number: u64) -> Result<Subject, String> {
         if !self.is_timed {
-            return self.subject(line.to_vec(), number, false);
+            return self.subject(line, number, false);
         }
-        let timed: Timed<'_> = serde_json::from_slice(line)
+        let timed: Timed<'_> = serde_json::from_slice(&line)
             .map_err(|error| format!("not a line of `at` and `event`: {error}"))?;
         self.now = timed.at.time()?;
         self.subject(timed.event.get().as_bytes().to_vec(), number, true)

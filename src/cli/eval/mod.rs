@@ -123,12 +123,14 @@ impl<'r> Evaluation<'r> {
     }
 
     fn lines(&mut self, mut input: impl BufRead) -> std::io::Result<()> {
-        let mut line = Vec::new();
+        let mut length = 0;
         loop {
-            line.clear();
+            // The document takes the line over, and the next one is likely to be as long.
+            let mut line = Vec::with_capacity(length);
             if input.read_until(b'\n', &mut line)? == 0 {
                 return Ok(());
             }
+            length = line.len();
             self.report.next_line();
             while line.last().is_some_and(u8::is_ascii_whitespace) {
                 line.pop();
@@ -136,7 +138,7 @@ impl<'r> Evaluation<'r> {
             if line.is_empty() {
                 continue;
             }
-            match self.reading.read(&line, self.report.line()) {
+            match self.reading.read(line, self.report.line()) {
                 Ok(Subject::Ours(events)) => {
                     self.accounts.evaluate(events, self.report.line(), &mut self.report)?;
                 }

@@ -241,7 +241,9 @@ impl FlagPairs {
             return false;
         }
         if !self.is_in_run {
-            let behind = rest.clone().take_while(|next| is_regional_indicator(*next)).count();
+            // What is between them and not seen goes, so it must not part them either.
+            let seen = rest.clone().filter(|next| !is_invisible(*next));
+            let behind = seen.take_while(|next| is_regional_indicator(*next)).count();
             *self = Self { is_in_run: true, run_is_flags: behind % 2 == 1 };
         }
         self.run_is_flags

@@ -365,6 +365,16 @@ fn texts_do_not_show_in_debug_output() {
     assert!(!format!("{:?}{derived:?}", derived.content()).contains("rahasia"));
 }
 
+#[test]
+fn an_invisible_character_does_not_part_a_run_of_flags() {
+    for (text, norm) in [("🇦🇦\u{200b}🇦 ", "aaa"), ("🇦\u{200b}🇦", "🇦🇦"), ("🇮🇩\u{200b}🇲🇾", "🇮🇩🇲🇾")]
+    {
+        let once = fold::fold(text).norm;
+        assert_eq!(once, norm, "{text:?}");
+        assert_eq!(fold::fold(&once).norm, once, "{text:?}: the second time");
+    }
+}
+
 proptest! {
     #[test]
     fn folding_twice_is_folding_once(text in "\\PC{0,60}|[a-zA-Z0-9 а-яΑ-ω𝐀-𝟿\u{200b}\u{300}-\u{36f}🇦-🇿ᄀ-ᇂ가-힣ﬀ-ﬆ]{0,60}") {
