@@ -473,8 +473,11 @@ fn prometheus_scrapes_the_daemon_and_alertmanager_hears_that_no_events_come() {
     for rule in alert_rules() {
         assert!(loaded.contains(text(&rule["alert"])), "{loaded:?}");
     }
-    let version = json_of(prometheus, "/api/v1/query?query=satpam_build_info").unwrap();
-    let version = &version["data"]["result"][0]["metric"]["version"];
+    // A target is up a moment before what it told can be asked for.
+    let version = poll_until("the daemon's version", || {
+        let answer = json_of(prometheus, "/api/v1/query?query=satpam_build_info")?;
+        answer["data"]["result"][0]["metric"]["version"].as_str().map(str::to_owned)
+    });
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
 
     let alert = poll_until("the alert in Alertmanager", || {
