@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use super::fold::fold;
-use super::index::{millibits_of, odds, odds_at_end};
+use super::index::{millibits_of, odds, odds_at_end, parsed};
 use super::scratch::Marks;
 use crate::rulebook::{
     Atom, Comparison, FieldId, Piece, Regex, Target, Test, TextPart, TextPattern, TimePart,
@@ -225,13 +225,7 @@ fn compile_ascii(regex: &Regex) -> Result<regex::bytes::Regex, regex::Error> {
 }
 
 fn shortest(regex: &Regex) -> usize {
-    let hir = regex_syntax::ParserBuilder::new()
-        .case_insensitive(regex.ignore_case)
-        .multi_line(regex.multi_line)
-        .dot_matches_new_line(regex.dot_all)
-        .build()
-        .parse(&regex.pattern);
-    hir.ok().and_then(|hir| hir.properties().minimum_len()).unwrap_or_default()
+    parsed(regex).and_then(|hir| hir.properties().minimum_len()).unwrap_or_default()
 }
 
 /// Compiles a rule's expression with the limits that all of satpam uses.

@@ -59,6 +59,21 @@ pub(super) enum Node {
     },
 }
 
+impl Node {
+    #[inline]
+    fn text_range(self) -> Option<Range<usize>> {
+        match self {
+            Self::Text { start, end } => Some(start as usize..end as usize),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Array { .. }
+            | Self::Object { .. } => None,
+        }
+    }
+}
+
 /// What a [`Value`] is. Integers beyond 64 bits are [`Kind::Float`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind<'d> {
@@ -112,13 +127,6 @@ impl Document {
         Value { document: self, at: 0 }
     }
 
-    /// Returns the value that [`Value::position`] named; the outermost one for a position that this
-    /// document does not have.
-    pub fn value_at(&self, position: u32) -> Value<'_> {
-        let known = (position as usize) < self.nodes.len();
-        Value { document: self, at: if known { position } else { 0 } }
-    }
-
     /// Returns the text that was parsed.
     pub fn source(&self) -> &str {
         &self.text[..self.source_bytes]
@@ -129,11 +137,6 @@ impl Document {
         &self.text
     }
 
-    /// Returns how many positions there are: every value and every key has one.
-    pub fn positions(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Returns whether any object names a key twice.
     pub fn has_duplicate_keys(&self) -> bool {
         self.has_duplicate_keys
@@ -142,28 +145,12 @@ impl Document {
     /// Returns the bytes of a text, without the cost of cutting at characters.
     #[inline]
     fn bytes(&self, node: Node) -> Option<&[u8]> {
-        match node {
-            Node::Text { start, end } => self.text.as_bytes().get(start as usize..end as usize),
-            Node::Null
-            | Node::Bool(_)
-            | Node::Int(_)
-            | Node::Float(_)
-            | Node::Array { .. }
-            | Node::Object { .. } => None,
-        }
+        self.text.as_bytes().get(node.text_range()?)
     }
 
     #[inline]
     fn text(&self, node: Node) -> Option<&str> {
-        match node {
-            Node::Text { start, end } => Some(&self.text[start as usize..end as usize]),
-            Node::Null
-            | Node::Bool(_)
-            | Node::Int(_)
-            | Node::Float(_)
-            | Node::Array { .. }
-            | Node::Object { .. } => None,
-        }
+        Some(&self.text[node.text_range()?])
     }
 }
 
@@ -191,11 +178,6 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// Returns where in its document the value stands, for [`Document::value_at`].
-    pub fn position(self) -> u32 {
-        self.at
-    }
-
     /// Returns what this value is.
     pub fn kind(self) -> Kind<'d> {
         match self.node() {
@@ -216,15 +198,7 @@ impl<'d> Value<'d> {
 
     /// Returns where in [`Document::whole_text`] a string value stands.
     pub(crate) fn text_range(self) -> Option<Range<usize>> {
-        match self.node() {
-            Node::Text { start, end } => Some(start as usize..end as usize),
-            Node::Null
-            | Node::Bool(_)
-            | Node::Int(_)
-            | Node::Float(_)
-            | Node::Array { .. }
-            | Node::Object { .. } => None,
-        }
+        self.node().text_range()
     }
 
     /// Returns the text of a string value.

@@ -17,4 +17,5 @@ pub(super) use field::{FieldIndex, Hits, IndexBuilder};
 pub(super) use gates::{GateId, Gates, Prospect};
 pub(super) use grams::gram_hash;
 pub(super) use rarity::{millibits_of, odds, odds_at_end};
+pub(super) use required::parsed;
 pub(super) use trigger::{Trigger, Triggers, each_atom};

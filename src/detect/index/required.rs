@@ -24,16 +24,21 @@ pub(in crate::detect) struct LiteralSet {
     pub(super) odds: f64,
 }
 
-/// Returns folded sets of literals, the rarest first: every match, folded, contains a literal of
-/// each. None where the expression does not require any.
-pub(super) fn required_sets(regex: &Regex) -> Vec<LiteralSet> {
-    let hir = regex_syntax::ParserBuilder::new()
+/// Returns the structure of an expression; nothing where it is none.
+pub(in crate::detect) fn parsed(regex: &Regex) -> Option<Hir> {
+    regex_syntax::ParserBuilder::new()
         .case_insensitive(regex.ignore_case)
         .multi_line(regex.multi_line)
         .dot_matches_new_line(regex.dot_all)
         .build()
-        .parse(&regex.pattern);
-    let Ok(hir) = hir else { return Vec::new() };
+        .parse(&regex.pattern)
+        .ok()
+}
+
+/// Returns folded sets of literals, the rarest first: every match, folded, contains a literal of
+/// each. None where the expression does not require any.
+pub(super) fn required_sets(regex: &Regex) -> Vec<LiteralSet> {
+    let Some(hir) = parsed(regex) else { return Vec::new() };
     let mut sets = part(&hir, 0).into_sets();
     let telling = sets.iter().take_while(|set| set.odds <= ODDS_MAX).count();
     sets.truncate(telling.max(1));
